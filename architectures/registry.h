@@ -1,0 +1,44 @@
+// The table of architectures: one row per public name. Tests walk it; a user's own main may add to
+// it. Explicit, never self-registering: statics in a static library are dropped by the linker.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "architectures/transcoder.h"
+
+namespace crossloom::architectures {
+
+class Registry {
+ public:
+  struct Row {
+    std::string name;        // public, stable: "clt-topk"
+    std::string topology;    // "plt", "clt", …
+    std::string activation;  // "topk", …
+    bool skip = false;
+    /// `type` is the scalar type of the parameters (float32 or float64).
+    std::function<std::unique_ptr<Transcoder>(const TranscoderOptions&, const TranscoderShape&,
+                                              at::ScalarType type)>
+        create;
+  };
+
+  /// The process's table, filled with the built-in rows on first use.
+  static Registry& instance();
+
+  /// Throws ConfigError when the name is taken.
+  void add(Row row);
+  const std::vector<Row>& rows() const { return rows_; }
+  std::vector<std::string> names() const;
+
+  /// Throws ConfigError with the known names and the nearest when there is no such row, or when an
+  /// option is out of range (K > F, …).
+  std::unique_ptr<Transcoder> create(const TranscoderOptions& options, const TranscoderShape& shape,
+                                     at::ScalarType type) const;
+
+ private:
+  std::vector<Row> rows_;
+};
+
+}  // namespace crossloom::architectures

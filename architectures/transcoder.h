@@ -1,0 +1,108 @@
+// A transcoder as a sequence of stages; the stages are the contract. Kernels replace bodies, a mesh
+// inserts exchanges between stages, and the trainer stays as it is:
+//
+//   propose(l, x_l) → candidates │ merge outside │ filter(l, merged) → codes │ exchange of codes │
+//   decode(codes, columns) → ŷ │ loss (losses.h) │ decode_backward → code gradients + sink │
+//   return of code gradients │ encode_backward → sink
+//
+// Letters: T tokens, L layers, D width, F features per layer, K kept (common/shapes.h).
+// All tensors of one call have the scalar type of the parameters (float32 or float64); inputs x and
+// targets y are normalised by the caller. No files, no YAML nodes, no communicator in this room.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "architectures/codes.h"
+#include "common/options.h"
+
+namespace crossloom::architectures {
+
+/// Every option of every architecture with its default, in one place.
+struct TranscoderOptions : Options {
+  std::string architecture = "clt-topk";
+  int64_t features = 576;  // F
+  int64_t k = 16;          // K, TopK types
+  int64_t seed = 1;        // initial weights
+
+  void visit(OptionVisitor& v) override {
+    v.field("architecture", architecture, "registry name of the transcoder");
+    v.field("features", features, "features per layer (F)");
+    v.field("k", k, "features kept per layer and token (K), TopK types");
+    v.field("seed", seed, "seed of the initial weights");
+  }
+};
+
+struct TranscoderShape {
+  int64_t layers = 0;    // L
+  int64_t width = 0;     // D
+  int64_t features = 0;  // F
+};
+
+/// How a parameter is cut when a model axis exists: whole on every rank, by (layer, feature), or by
+/// output column in units of 64.
+enum class ShardRule : uint8_t { kReplicated, kLayerFeature, kColumns };
+
+struct Parameter {
+  std::string name;  // "W_enc_3", "b_enc_3", "W_dec_3", "b_dec_3": circuit-tracer's names
+  at::Tensor value;  // shape below, per architecture
+  ShardRule rule = ShardRule::kReplicated;
+};
+
+/// Output columns [begin, end) of D.
+struct ColumnRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t width() const { return end - begin; }
+};
+
+/// Where backward stages put parameter gradients. `gradient(p)` is a buffer of the parameter's
+/// shape to add into; `finished(p)` says that no more will be added in this micro-step, so an
+/// apply-now sink may update the parameter. Parameters are numbered as in Transcoder::parameters().
+class ParameterSink {
+ public:
+  virtual ~ParameterSink() = default;
+  virtual at::Tensor gradient(size_t parameter) = 0;
+  virtual void finished(size_t parameter) = 0;
+};
+
+class Transcoder {
+ public:
+  virtual ~Transcoder() = default;
+
+  virtual const TranscoderShape& shape() const = 0;
+  virtual const TranscoderOptions& options() const = 0;
+  /// Fixed order. Values are updated in place by the trainer.
+  virtual const std::vector<Parameter>& parameters() const = 0;
+  /// One paragraph: name, formula, options really used, parameter count.
+  virtual std::string describe() const = 0;
+
+  /// x [T, D] → the layer's best candidates.
+  virtual Candidates propose(int64_t layer, const at::Tensor& x) const = 0;
+  /// Candidates merged over ranks → codes.
+  virtual LayerCodes filter(int64_t layer, const Candidates& merged) const = 0;
+  /// y_hat[l] [T, columns.width()] ← reconstruction of every layer, bias included.
+  /// `x` [L][T, D] is read by architectures with a skip only.
+  virtual void decode(const Codes& codes, const std::vector<at::Tensor>& x, ColumnRange columns,
+                      std::vector<at::Tensor>& y_hat) const = 0;
+  /// y_grad[l] [T, columns.width()] = ∂Loss/∂ŷ → gradients of the codes' values (from these columns
+  /// only: sum over ranks that hold others); decoder gradients go to the sink.
+  virtual CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& x,
+                                        const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                                        ParameterSink& sink) const = 0;
+  /// value_grad [nnz] of layer l's codes → encoder gradients into the sink.
+  virtual void encode_backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,
+                               const at::Tensor& value_grad, ParameterSink& sink) const = 0;
+
+  /// Pre-activations h = x W_encᵀ + b_enc, [T, F].
+  virtual at::Tensor pre_activations(int64_t layer, const at::Tensor& x) const = 0;
+  /// Vectors that features `index` (int32 [n]) of layer `source` write into layer `target`: [n, D];
+  /// undefined when this architecture does not write there.
+  virtual at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const = 0;
+  /// Encoder rows of features `index` (int32 [n]): [n, D].
+  virtual at::Tensor read_rows(int64_t layer, const at::Tensor& index) const = 0;
+};
+
+}  // namespace crossloom::architectures
