@@ -2,7 +2,8 @@
 // fixed-K padding is a special case of it, not the format.
 //
 // Candidates are what `propose` offers before selection: per token at most C (index, value) pairs,
-// best first. Ranks that hold parts of F merge their candidates (outside this room) before `filter`.
+// best first. Ranks that hold parts of F merge their candidates (outside this room) before
+// `filter`.
 #pragma once
 
 #include <cstdint>

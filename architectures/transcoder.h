@@ -100,7 +100,8 @@ class Transcoder {
   virtual at::Tensor pre_activations(int64_t layer, const at::Tensor& x) const = 0;
   /// Vectors that features `index` (int32 [n]) of layer `source` write into layer `target`: [n, D];
   /// undefined when this architecture does not write there.
-  virtual at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const = 0;
+  virtual at::Tensor written_rows(int64_t source, int64_t target,
+                                  const at::Tensor& index) const = 0;
   /// Encoder rows of features `index` (int32 [n]): [n, D].
   virtual at::Tensor read_rows(int64_t layer, const at::Tensor& index) const = 0;
 };

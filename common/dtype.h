@@ -8,7 +8,20 @@
 
 namespace crossloom {
 
-enum class DType : uint8_t { kF64, kF32, kF16, kBF16, kI64, kI32, kU8, kBool, kU32, kU64, kI16, kI8 };
+enum class DType : uint8_t {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kI64,
+  kI32,
+  kU8,
+  kBool,
+  kU32,
+  kU64,
+  kI16,
+  kI8
+};
 
 struct DTypeInfo {
   DType type;
@@ -17,12 +30,14 @@ struct DTypeInfo {
 };
 
 inline constexpr DTypeInfo kDTypes[] = {
-    {DType::kF64, "F64", 8}, {DType::kF32, "F32", 4},   {DType::kF16, "F16", 2},
-    {DType::kBF16, "BF16", 2}, {DType::kI64, "I64", 8}, {DType::kI32, "I32", 4},
-    {DType::kU8, "U8", 1},   {DType::kBool, "BOOL", 1}, {DType::kU32, "U32", 4},
-    {DType::kU64, "U64", 8}, {DType::kI16, "I16", 2},   {DType::kI8, "I8", 1}};
+    {DType::kF64, "F64", 8},   {DType::kF32, "F32", 4},   {DType::kF16, "F16", 2},
+    {DType::kBF16, "BF16", 2}, {DType::kI64, "I64", 8},   {DType::kI32, "I32", 4},
+    {DType::kU8, "U8", 1},     {DType::kBool, "BOOL", 1}, {DType::kU32, "U32", 4},
+    {DType::kU64, "U64", 8},   {DType::kI16, "I16", 2},   {DType::kI8, "I8", 1}};
 
-constexpr const DTypeInfo& dtype_info(DType type) { return kDTypes[static_cast<size_t>(type)]; }
+constexpr const DTypeInfo& dtype_info(DType type) {
+  return kDTypes[static_cast<size_t>(type)];
+}
 
 constexpr std::optional<DType> dtype_from_name(std::string_view name) {
   for (const auto& info : kDTypes) {

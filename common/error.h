@@ -65,9 +65,10 @@ class InternalError : public Error {
 
 /// An invariant of ours, checked in release builds too. Never guards user input.
 /// Further arguments are a fmt format string and its values.
-#define CROSSLOOM_CHECK(condition, ...)                                                       \
-  do {                                                                                        \
-    if (!(condition)) {                                                                       \
-      ::crossloom::fail_check(#condition, __FILE__, __LINE__, ::crossloom::fmt::format(__VA_ARGS__)); \
-    }                                                                                         \
+#define CROSSLOOM_CHECK(condition, ...)                               \
+  do {                                                                \
+    if (!(condition)) {                                               \
+      ::crossloom::fail_check(#condition, __FILE__, __LINE__,         \
+                              ::crossloom::fmt::format(__VA_ARGS__)); \
+    }                                                                 \
   } while (false)

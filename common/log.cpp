@@ -14,7 +14,9 @@ void set_speaker(int rank, int rank_count) {
   process_rank_count = rank_count;
 }
 
-bool is_speaker() { return process_rank == 0; }
+bool is_speaker() {
+  return process_rank == 0;
+}
 
 void line(const std::string& text) {
   if (is_speaker()) {

@@ -90,8 +90,7 @@ class MpiCommunicator : public Communicator {
       return;
     }
     auto* to = static_cast<char*>(receive);  // beyond int offsets: one broadcast per rank
-    std::copy_n(static_cast<const char*>(send), sizes[size_t(rank_)],
-                to + offset_of(sizes, rank_));
+    std::copy_n(static_cast<const char*>(send), sizes[size_t(rank_)], to + offset_of(sizes, rank_));
     for (int r = 0; longest > 0 && r < size_; ++r) {
       broadcast(to + offset_of(sizes, r), sizes[size_t(r)], r);
     }
@@ -105,16 +104,14 @@ class MpiCommunicator : public Communicator {
       post_pieces(static_cast<char*>(receive) + offset_of(sizes_in, r), sizes_in[size_t(r)],
                   [&](char* at, int count) {
                     requests.emplace_back();
-                    CROSSLOOM_MPI(
-                        MPI_Irecv(at, count, MPI_BYTE, r, kTag, comm_, &requests.back()));
+                    CROSSLOOM_MPI(MPI_Irecv(at, count, MPI_BYTE, r, kTag, comm_, &requests.back()));
                   });
     }
     for (int r = 0; r < size_; ++r) {
       post_pieces(const_cast<char*>(static_cast<const char*>(send)) + offset_of(sizes_out, r),
                   sizes_out[size_t(r)], [&](char* at, int count) {
                     requests.emplace_back();
-                    CROSSLOOM_MPI(
-                        MPI_Isend(at, count, MPI_BYTE, r, kTag, comm_, &requests.back()));
+                    CROSSLOOM_MPI(MPI_Isend(at, count, MPI_BYTE, r, kTag, comm_, &requests.back()));
                   });
     }
     CROSSLOOM_MPI(MPI_Waitall(int(requests.size()), requests.data(), MPI_STATUSES_IGNORE));

@@ -38,16 +38,16 @@ void Progress::draw(double elapsed_s) const {
   const double share = std::clamp(double(done_) / double(total_), 0.0, 1.0);
   const double rate = double(done_) / std::max(elapsed_s, 1e-9);
   const double left_s = done_ > 0 ? double(total_ - done_) / rate : 0.0;
-  std::string text = fmt::format("{:<12} {:3.0f} %  {}/{} {}  {:.3g} {}/s  {} left", title_,
-                                 100.0 * share, done_, total_, unit_, rate, unit_,
-                                 human_seconds(left_s));
+  std::string text =
+      fmt::format("{:<12} {:3.0f} %  {}/{} {}  {:.3g} {}/s  {} left", title_, 100.0 * share, done_,
+                  total_, unit_, rate, unit_, human_seconds(left_s));
   if (!note_.empty()) {
     text += "  " + note_;
   }
   if (terminal_) {
     const int filled = int(share * kBarWidth_chars);
-    const std::string bar = std::string(size_t(filled), '#') +
-                            std::string(size_t(kBarWidth_chars - filled), '.');
+    const std::string bar =
+        std::string(size_t(filled), '#') + std::string(size_t(kBarWidth_chars - filled), '.');
     std::fprintf(stderr, "\r[%s] %s\033[K", bar.c_str(), text.c_str());
   } else {
     std::fprintf(stderr, "%s\n", text.c_str());

@@ -63,8 +63,7 @@ float Rng::normal(uint64_t index) const {
   const auto words = bits(index);
   const double u = (static_cast<double>(words[0]) + 1.0) * 0x1p-32;  // (0, 1]: the log is finite
   const double v = static_cast<double>(words[1]) * 0x1p-32;
-  return static_cast<float>(std::sqrt(-2.0 * std::log(u)) *
-                            std::cos(2.0 * std::numbers::pi * v));
+  return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v));
 }
 
 uint64_t Rng::permute(uint64_t index, uint64_t n) const {

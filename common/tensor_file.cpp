@@ -51,8 +51,8 @@ std::vector<int64_t> integers(const Json& list, const char* key, const std::stri
   return values;
 }
 
-TensorEntry parse_entry(const std::string& name, const Json& value,
-                        std::span<const std::byte> data, const std::string& source) {
+TensorEntry parse_entry(const std::string& name, const Json& value, std::span<const std::byte> data,
+                        const std::string& source) {
   const std::string where = fmt::format("{}, tensor '{}'", source, name);
   const auto type_name = json_field<std::string>(value, "dtype", where);
   const auto dtype = dtype_from_name(type_name);

@@ -56,7 +56,9 @@ class Meeting {
   bool broken_ = false;
 };
 
-const char* bytes_of(const void* data) { return static_cast<const char*>(data); }
+const char* bytes_of(const void* data) {
+  return static_cast<const char*>(data);
+}
 
 class ThreadCommunicator : public Communicator {
  public:

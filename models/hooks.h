@@ -25,8 +25,8 @@ enum class HookPoint : uint8_t {
   kMlpNormalized,  // ln2.hook_normalized [S, D]    divided by the denominator, gain not applied
   kMlpIn,          // mlp.hook_in         [S, D]    the MLP's true input
   kMlpOut,         // hook_mlp_out        [S, D]    what the MLP adds
-  kResidFinal,     // hook_resid_post     [S, D]    residual leaving the last layer (layer = L − 1)
-  kFinalScale,     // ln_final.hook_scale [S, 1]    denominator of the final norm (layer = L − 1)
+  kResidFinal,  // hook_resid_post     [S, D]    residual leaving the last layer (layer = L − 1)
+  kFinalScale,  // ln_final.hook_scale [S, 1]    denominator of the final norm (layer = L − 1)
   kCount
 };
 
@@ -42,7 +42,8 @@ class Hooks {
   using Function = std::function<void(HookPoint point, int64_t layer, at::Tensor& value)>;
 
   Hooks() = default;
-  Hooks(std::initializer_list<HookPoint> points, Function function) : function_(std::move(function)) {
+  Hooks(std::initializer_list<HookPoint> points, Function function)
+      : function_(std::move(function)) {
     for (const HookPoint point : points) {
       wanted_ |= bit(point);
     }

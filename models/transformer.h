@@ -23,19 +23,19 @@ namespace crossloom::models {
 
 /// One layer's weights, [out, in] as stored by Hugging Face; biases undefined when absent.
 struct LayerWeights {
-  at::Tensor attention_gain;              // [D]
-  at::Tensor query, key, value, output;   // [H·Dh, D], [H_kv·Dh, D], [H_kv·Dh, D], [D, H·Dh]
+  at::Tensor attention_gain;             // [D]
+  at::Tensor query, key, value, output;  // [H·Dh, D], [H_kv·Dh, D], [H_kv·Dh, D], [D, H·Dh]
   at::Tensor query_bias, key_bias, value_bias, output_bias;
-  at::Tensor mlp_gain;                    // [D]
-  at::Tensor gate, up, down;              // [I, D], [I, D], [D, I]
+  at::Tensor mlp_gain;        // [D]
+  at::Tensor gate, up, down;  // [I, D], [I, D], [D, I]
   at::Tensor gate_bias, up_bias, down_bias;
 };
 
 struct ModelWeights {
-  at::Tensor embedding;            // [V, D]
+  at::Tensor embedding;              // [V, D]
   std::vector<LayerWeights> layers;  // [L]
-  at::Tensor final_gain;           // [D]
-  at::Tensor unembedding;          // [V, D]; the embedding itself when tied
+  at::Tensor final_gain;             // [D]
+  at::Tensor unembedding;            // [V, D]; the embedding itself when tied
 };
 
 /// Keys and values of the positions seen so far; grows with every forward that is given it.
@@ -66,8 +66,8 @@ class Transformer {
   const ModelWeights& weights() const { return weights_; }
   at::ScalarType type() const { return type_; }
 
-  /// tokens int64 [S] → logits [S, V], [1, V] or undefined. Throws ConfigError when S is 0 or longer
-  /// than the context, DataError when an id is outside the vocabulary.
+  /// tokens int64 [S] → logits [S, V], [1, V] or undefined. Throws ConfigError when S is 0 or
+  /// longer than the context, DataError when an id is outside the vocabulary.
   at::Tensor forward(const at::Tensor& tokens, const Hooks& hooks = {},
                      const ForwardOptions& options = {}) const;
 

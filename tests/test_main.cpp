@@ -6,7 +6,7 @@ int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   const int code = RUN_ALL_TESTS();
   const auto* unit = ::testing::UnitTest::GetInstance();
-  const bool all_skipped = unit->test_to_run_count() > 0 &&
-                           unit->skipped_test_count() == unit->test_to_run_count();
+  const bool all_skipped =
+      unit->test_to_run_count() > 0 && unit->skipped_test_count() == unit->test_to_run_count();
   return code == 0 && all_skipped ? 77 : code;
 }
