@@ -6,29 +6,32 @@
 //     m = r + att;  u = g2 ⊙ m / s2;  o = W_down (silu(W_gate u) ⊙ W_up u);  r ← m + o
 //   logits = W_U (g_f ⊙ r_L / s_f)
 //
-// One sequence at a time, [S]; weights in float32, bfloat16 or float64. Norm denominators, softmax
-// and RoPE are computed in float32 (float64 for a float64 model) whatever the weights' type, as the
-// reference does.
+// One sequence at a time, [S]; weights in float32, bfloat16 or float64. Residual, norm denominators
+// and RoPE tables are float32 (float64 for a float64 model) whatever the weights' type.
+//
+// With hooks that replace patterns and denominators by constants, and autograd on, the same forward
+// is the frozen linear model (models/frozen.h): no second implementation exists.
 #pragma once
 
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "models/hooks.h"
 #include "models/model_spec.h"
+#include "models/rope.h"
 
 namespace crossloom::models {
 
-/// One layer's weights, [out, in] as stored by Hugging Face; biases undefined when absent.
+/// One layer's weights, [out, in] as stored by Hugging Face; biases undefined when absent. What is
+/// multiplied by the same input is one tensor (one GEMM); query, key, … are views into it.
 struct LayerWeights {
-  at::Tensor attention_gain;             // [D]
-  at::Tensor query, key, value, output;  // [H·Dh, D], [H_kv·Dh, D], [H_kv·Dh, D], [D, H·Dh]
-  at::Tensor query_bias, key_bias, value_bias, output_bias;
-  at::Tensor mlp_gain;        // [D]
-  at::Tensor gate, up, down;  // [I, D], [I, D], [D, I]
-  at::Tensor gate_bias, up_bias, down_bias;
+  at::Tensor attention_gain;         // [D]
+  at::Tensor qkv, qkv_bias;          // [(H + 2 H_kv)·Dh, D], [(H + 2 H_kv)·Dh]
+  at::Tensor value, value_bias;      // views: [H_kv·Dh, D], [H_kv·Dh]
+  at::Tensor output, output_bias;    // [D, H·Dh], [D]
+  at::Tensor mlp_gain;               // [D]
+  at::Tensor gate_up, gate_up_bias;  // [2 I, D], [2 I]
+  at::Tensor down, down_bias;        // [D, I], [D]
 };
 
 struct ModelWeights {
@@ -64,7 +67,10 @@ class Transformer {
 
   const ModelSpec& spec() const { return spec_; }
   const ModelWeights& weights() const { return weights_; }
+  /// Type of the weights.
   at::ScalarType type() const { return type_; }
+  /// Type of the residual stream: float32, or float64 for a float64 model.
+  at::ScalarType residual_type() const { return type_ == at::kDouble ? at::kDouble : at::kFloat; }
 
   /// tokens int64 [S] → logits [S, V], [1, V] or undefined. Throws ConfigError when S is 0 or
   /// longer than the context, DataError when an id is outside the vocabulary.
@@ -79,13 +85,18 @@ class Transformer {
   at::Tensor mlp(int64_t layer, const at::Tensor& u) const;
 
  private:
-  at::Tensor attention(int64_t layer, const at::Tensor& residual, const Hooks& hooks,
+  void check_tokens(const at::Tensor& tokens, const KvCache* cache) const;
+  at::Tensor normed(const at::Tensor& x, const at::Tensor& gain, HookPoint scale_point,
+                    int64_t layer, const Hooks& hooks) const;
+  at::Tensor attention(int64_t layer, const at::Tensor& n, const Hooks& hooks,
                        KvCache* cache) const;
+  at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const Hooks& hooks) const;
 
   ModelSpec spec_;
   ModelWeights weights_;
   at::ScalarType type_;
-  at::Tensor rope_cos_, rope_sin_;  // [context, Dh]
+  RopeTables rope_;
 };
 
 }  // namespace crossloom::models

@@ -1,0 +1,13 @@
+// One function per subcommand, each in its own file.
+#pragma once
+
+#include "launch/command.h"
+
+namespace crossloom::launch {
+
+Command inspect_command();
+Command generate_command();
+Command perplexity_command();
+Command bench_command();
+
+}  // namespace crossloom::launch
