@@ -4,6 +4,7 @@
 #
 #   LibTorch::headers   include folders only (fmt's headers live there too)
 #   LibTorch::cpu       libtorch_cpu.so + libc10.so
+#   LibTorch::openmp    -fopenmp and the wheel's libgomp.so.1
 #   LibTorch::c10_cuda  libc10_cuda.so, when the wheel is a CUDA build
 #
 # Looked for in: -DLIBTORCH=<folder with include/ and lib/>, $LIBTORCH, .deps/torch (made by
@@ -51,6 +52,11 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   target_link_libraries(LibTorch::cpu INTERFACE LibTorch::headers LibTorch::c10)
   # The wheel's libraries find cudart, cupti and libgomp through their own RPATH.
   target_link_options(LibTorch::cpu INTERFACE -Wl,--allow-shlib-undefined)
+
+  # One OpenMP runtime per process: the wheel's own, with which libtorch_cpu was built.
+  add_library(LibTorch::openmp SHARED IMPORTED)
+  set_target_properties(LibTorch::openmp PROPERTIES
+    IMPORTED_LOCATION ${LibTorch_ROOT_FOLDER}/lib/libgomp.so.1 INTERFACE_COMPILE_OPTIONS -fopenmp)
 
   if(EXISTS ${LibTorch_ROOT_FOLDER}/lib/libc10_cuda.so)
     add_library(LibTorch::c10_cuda SHARED IMPORTED)
