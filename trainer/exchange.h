@@ -1,0 +1,42 @@
+// What ranks tell each other during a data-parallel step, and in which order it is added up.
+//
+// The token axis is cut into S virtual shards (S = R in the default mode; fixed, independent of R,
+// in the deterministic mode); rank r holds shards r·S/R …. Every reduction adds the S partial
+// results in shard order 0 … S−1, so the arithmetic does not know R (distributed.md 6.2). The same
+// S cuts the flat parameter vector into blocks, of which rank r owns r·S/R ….
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "common/communicator.h"
+#include "trainer/flat_buffer.h"
+
+namespace crossloom::trainer {
+
+class Exchange {
+ public:
+  /// `shards` is S; R must divide it.
+  Exchange(Communicator& communicator, int64_t shards);
+
+  int64_t shards() const { return shards_; }
+  int64_t local_shards() const { return shards_ / communicator_.size(); }
+  int64_t first_shard() const { return communicator_.rank() * local_shards(); }
+  Communicator& communicator() const { return communicator_; }
+
+  /// partials: this rank's shards, [S/R] rows of n doubles → total over all S in shard order, [n].
+  std::vector<double> ordered_sum(std::span<const double> partials, int64_t n) const;
+
+  /// partials[j]: flat gradient of local shard j → gradient of this rank's own blocks,
+  /// [S/R · block_size], added in shard order. `scratch` keeps its memory between calls.
+  at::Tensor reduce_to_owners(const std::vector<FlatBuffer>& partials, at::Tensor& scratch) const;
+
+  /// Every rank's own blocks become known to all: in place over the whole flat vector.
+  void gather_from_owners(FlatBuffer& weights) const;
+
+ private:
+  Communicator& communicator_;
+  int64_t shards_;
+};
+
+}  // namespace crossloom::trainer
