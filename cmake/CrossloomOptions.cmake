@@ -30,8 +30,8 @@ endif()
 
 add_library(crossloom_build_flags INTERFACE)
 target_compile_options(crossloom_build_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-  $<$<BOOL:${CROSSLOOM_WERROR}>:-Werror>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CROSSLOOM_WERROR}>>:-Werror>)
 target_include_directories(crossloom_build_flags INTERFACE ${PROJECT_SOURCE_DIR})
 find_program(CROSSLOOM_MOLD mold)
 if(CROSSLOOM_MOLD)
