@@ -8,7 +8,6 @@
 // Loss = Σ_l FVU_l, FVU_l = Σ_t ‖y − ŷ‖² / V_l with V_l of the global batch (losses.h).
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "architectures/transcoder.h"
@@ -43,11 +42,20 @@ class Step {
   const Exchange& exchange() const { return exchange_; }
 
  private:
-  struct Shard;  // one virtual token shard: normalised views and its results
+  /// One virtual token shard: T/S tokens, normalised, and its partial results.
+  struct Shard {
+    std::vector<at::Tensor> x, y;    // [L] of [T/S, D]
+    std::vector<at::Tensor> y_hat;   // [L] of [T/S, D]
+    std::vector<at::Tensor> y_grad;  // [L] of [T/S, D]
+    std::vector<double> squared;     // [L] Σ ‖y − ŷ‖²
+    std::vector<double> kept;        // [L] codes
+  };
   void load(const data::Batch& batch);
-  std::vector<double> energies();
-  void backward(Shard& shard, size_t local, const std::vector<double>& energy);
-  double clip_factor(const at::Tensor& own_gradient, double& norm) const;
+  std::vector<double> global_energies() const;
+  void backward(Shard& shard, FlatBuffer& gradients, const std::vector<double>& energies);
+  void count_fired(const architectures::Codes& codes);
+  StepResult collect(const std::vector<double>& energies) const;
+  double global_norm(const at::Tensor& own_gradient) const;
 
   architectures::Transcoder& transcoder_;
   const data::Normalizer& normalizer_;
@@ -55,10 +63,10 @@ class Step {
   Exchange exchange_;
   FlatBuffer weights_;
   std::vector<FlatBuffer> gradients_;  // [S/R]
-  Adam adam_;
-  at::Tensor scratch_;
-  at::Tensor fired_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<Shard> shards_;          // [S/R]
+  Adam adam_;                          // of this rank's own blocks
+  at::Tensor scratch_;                 // partial gradients on their way to their owners
+  at::Tensor fired_;                   // int64 [L, F]
 };
 
 }  // namespace crossloom::trainer

@@ -19,31 +19,29 @@ void require_range(const char* key, double value, double low, double high) {
 
 void check_train_options(const TrainOptions& options, int ranks) {
   require_at_least("steps", options.steps, 1);
-  require_at_least("batch_tokens", options.batch_tokens, 1);
+  require_at_least("loader.batch_tokens", options.loader.batch_tokens, 1);
   require_at_least("virtual_shards", options.virtual_shards, 1);
   require_at_least("keep_checkpoints", options.keep_checkpoints, 1);
   require_at_least("report_every_steps", options.report_every_steps, 1);
   require_at_least("evaluate_every_steps", options.evaluate_every_steps, 0);
   require_at_least("checkpoint_every_steps", options.checkpoint_every_steps, 0);
   require_at_least("adam.warmup_steps", options.adam.warmup_steps, 0);
-  require_at_least("window_megabytes", options.window_megabytes, 1);
   require_one_of("dtype", options.dtype, {"float32", "float64"});
   require_range("adam.learning_rate", options.adam.learning_rate, 0.0, 10.0);
   require_range("adam.beta1", options.adam.beta1, 0.0, 0.999999);
   require_range("adam.beta2", options.adam.beta2, 0.0, 0.99999999);
   require_range("adam.epsilon", options.adam.epsilon, 0.0, 1.0);
   require_range("adam.clip_norm", options.adam.clip_norm, 0.0, 1e30);
-  require_range("holdout_share", options.holdout_share, 0.0, 0.9);
   const int64_t parts = options.deterministic ? options.virtual_shards : ranks;
-  if (options.batch_tokens % parts != 0 || parts % ranks != 0) {
+  if (options.loader.batch_tokens % parts != 0 || parts % ranks != 0) {
     throw ConfigError(
         {.what = "The batch cannot be divided evenly",
          .expected = options.deterministic
                          ? "batch_tokens divisible by virtual_shards, and that by the ranks"
                          : "batch_tokens divisible by the number of ranks",
-         .got = fmt::format("batch_tokens {}, virtual_shards {}, ranks {}", options.batch_tokens,
-                            options.virtual_shards, ranks),
-         .where = "batch_tokens",
+         .got = fmt::format("batch_tokens {}, virtual_shards {}, ranks {}",
+                            options.loader.batch_tokens, options.virtual_shards, ranks),
+         .where = "loader.batch_tokens",
          .hint = "Change batch_tokens, virtual_shards or the number of ranks."});
   }
 }

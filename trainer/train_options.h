@@ -5,6 +5,7 @@
 
 #include "architectures/transcoder.h"
 #include "common/options.h"
+#include "data/loader.h"
 
 namespace crossloom::trainer {
 
@@ -32,9 +33,8 @@ struct TrainOptions : Options {
   std::string output;  // run folder
   architectures::TranscoderOptions transcoder;
   AdamOptions adam;
+  data::LoaderOptions loader;  // batch, order of tokens, held-out share, prefetching
   int64_t steps = 120;
-  int64_t batch_tokens = 1024;  // T of the global batch
-  int64_t seed = 1;             // order of tokens
   std::string dtype = "float32";
   bool deterministic = false;
   int64_t virtual_shards = 4;          // S, deterministic mode: every rank count must divide it
@@ -45,20 +45,17 @@ struct TrainOptions : Options {
   int64_t report_every_steps = 10;
   int64_t dead_after_tokens = 50000;
   bool resume = true;
-  int64_t window_megabytes = 512;  // shuffle window per rank
 
   void visit(OptionVisitor& v) override {
     v.field("data", data, "folder of activation shards (crossloom harvest)");
     v.field("output", output, "run folder: checkpoints, metrics.jsonl, resolved config");
     v.group("transcoder", transcoder, "what is trained");
     v.group("adam", adam, "optimizer");
+    v.group("loader", loader, "batches");
     v.field("steps", steps, "optimizer steps");
-    v.field("batch_tokens", batch_tokens, "tokens of the global batch (T), divided over ranks");
-    v.field("seed", seed, "seed of the token order");
     v.field("dtype", dtype, "float32 or float64: weights, optimizer state and arithmetic");
     v.field("deterministic", deterministic, "same bits for any rank count; slower");
     v.field("virtual_shards", virtual_shards, "token shards of the deterministic mode");
-    v.field("holdout_share", holdout_share, "share of documents never trained on");
     v.field("evaluate_every_steps", evaluate_every_steps,
             "held-out evaluation; 0: at the end only");
     v.field("checkpoint_every_steps", checkpoint_every_steps, "0: at the end only");
@@ -66,7 +63,6 @@ struct TrainOptions : Options {
     v.field("report_every_steps", report_every_steps, "console and metrics.jsonl");
     v.field("dead_after_tokens", dead_after_tokens, "a feature silent for so long counts as dead");
     v.field("resume", resume, "continue from the newest complete checkpoint in the run folder");
-    v.field("window_megabytes", window_megabytes, "memory of the shuffle window, per rank");
   }
 };
 

@@ -1,0 +1,55 @@
+// Checkpoints: everything needed to go on as if nothing had happened, in a folder that is either
+// complete or ignored (layout and rules: trainer/CHECKPOINT.md).
+//
+//   step_<n>.tmp/ … every rank writes and syncs its own files │ agree │ rank 0: manifest, sync,
+//   rename to step_<n>, sync the parent, write DONE, sync │ older ones go: DONE first, then the
+//   rest
+//
+// Parameters and moments are one flat vector (flat_buffer.h) without padding; files name the range
+// of it they hold, so that any rank count can resume any checkpoint.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/communicator.h"
+#include "data/normalizer.h"
+#include "data/shard_identity.h"
+#include "trainer/dead_features.h"
+#include "trainer/step.h"
+
+namespace crossloom::trainer {
+
+/// What a checkpoint says about itself besides tensors.
+struct RunIdentity {
+  architectures::TranscoderShape shape;
+  data::ShardIdentity shards;
+  std::string options_yaml;  // resolved TrainOptions
+};
+
+/// What identifies a run's arithmetic; a resume with other values is refused.
+struct TrainingState {
+  Step& step;
+  DeadFeatures& dead;
+  const std::vector<architectures::Parameter>& parameters;
+  const data::Normalizer& normalizer;
+  const at::Tensor& target_means;  // float64 [L, D], of the raw targets, for mean ablation
+  const RunIdentity& identity;
+  const TrainOptions& options;
+};
+
+/// Collective. Writes `<run folder>/step_<n>` and removes older ones beyond keep_checkpoints.
+/// Throws DataError (disk full, …) on all ranks; earlier checkpoints stay as they were.
+void save_checkpoint(const std::string& run_folder, int64_t step, const TrainingState& state,
+                     Communicator& communicator);
+
+/// Newest complete checkpoint of a run folder; says which folders it passed over and why.
+std::optional<std::string> newest_checkpoint(const std::string& run_folder);
+
+/// Collective. Fills the state from the folder; returns the step it was written after.
+/// Throws DataError when files are damaged, ConfigError when options that change the arithmetic
+/// differ (the message names the option).
+int64_t load_checkpoint(const std::string& folder, const TrainingState& state,
+                        Communicator& communicator);
+
+}  // namespace crossloom::trainer

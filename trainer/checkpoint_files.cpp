@@ -1,0 +1,280 @@
+#include "trainer/checkpoint_files.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "common/mapped_file.h"
+#include "common/output_file.h"
+#include "common/tensor_file.h"
+#include "data/shard_format.h"
+
+namespace crossloom::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kFormatVersion = 1;
+constexpr size_t kManifestLimit_bytes = size_t{16} << 20;
+constexpr const char* kWeightsFile = "weights.safetensors";
+constexpr const char* kFeaturesFile = "features.safetensors";
+constexpr const char* kConfigFile = "config.yaml";
+
+std::string in(const std::string& folder, const std::string& name) {
+  return (fs::path(folder) / name).string();
+}
+
+TensorToWrite to_write(const std::string& name, const at::Tensor& tensor) {
+  return {name, dtype_of(tensor), tensor.sizes().vec(), bytes_of(tensor)};
+}
+
+/// The part of the flat vector [0, total) that this rank owns.
+struct OwnRange {
+  int64_t begin, end, total;
+};
+
+OwnRange own_range(const TrainingState& state) {
+  int64_t total = 0;
+  for (const auto& parameter : state.parameters) {
+    total += parameter.value.numel();
+  }
+  const auto& exchange = state.step.exchange();
+  const int64_t block = state.step.weights().block_size();
+  const int64_t begin = exchange.first_shard() * block;
+  return {std::min(begin, total), std::min(begin + exchange.local_shards() * block, total), total};
+}
+
+at::Tensor scales(const std::vector<double>& values) {
+  return at::tensor(values, at::TensorOptions(at::kDouble));
+}
+
+Json identity_json(const RunIdentity& identity) {
+  const auto& s = identity.shards;
+  return {{"model", s.model},
+          {"model_revision", s.model_revision},
+          {"tokenizer_hash", s.tokenizer_hash},
+          {"hook_in", s.hook_in},
+          {"hook_out", s.hook_out},
+          {"bos_policy", s.bos_policy},
+          {"context_len", s.context_len},
+          {"layers", identity.shape.layers},
+          {"width", identity.shape.width},
+          {"features", identity.shape.features}};
+}
+
+/// Weights in training space with the scales that fold them, and all that identifies them: the one
+/// file that evaluation needs.
+void write_weights(const std::string& folder, const TrainingState& state) {
+  std::vector<TensorToWrite> tensors;
+  for (const auto& parameter : state.parameters) {
+    tensors.push_back(to_write(parameter.name, parameter.value));
+  }
+  const at::Tensor sigma_in = scales(state.normalizer.sigma_in());
+  const at::Tensor sigma_out = scales(state.normalizer.sigma_out());
+  tensors.push_back(to_write("sigma_in", sigma_in));
+  tensors.push_back(to_write("sigma_out", sigma_out));
+  tensors.push_back(to_write("target_mean", state.target_means));
+  write_tensor_file(in(folder, kWeightsFile), tensors,
+                    {{"format", "crossloom-transcoder"},
+                     {"version", fmt::format("{}", kFormatVersion)},
+                     {"transcoder", options_to_yaml(state.options.transcoder)},
+                     {"loader", options_to_yaml(state.options.loader)},
+                     {"identity", identity_json(state.identity).dump()}});
+}
+
+std::string optimizer_file(int64_t rank) {
+  return fmt::format("optimizer-{}.safetensors", rank);
+}
+
+void write_optimizer(const std::string& folder, const TrainingState& state, int64_t rank) {
+  const OwnRange range = own_range(state);
+  const at::Tensor m = state.step.adam().first_moment().narrow(0, 0, range.end - range.begin);
+  const at::Tensor v = state.step.adam().second_moment().narrow(0, 0, range.end - range.begin);
+  write_tensor_file(in(folder, optimizer_file(rank)), {to_write("m", m), to_write("v", v)},
+                    {{"begin", fmt::format("{}", range.begin)},
+                     {"end", fmt::format("{}", range.end)},
+                     {"total", fmt::format("{}", range.total)}});
+}
+
+uint64_t digest(const std::string& path) {
+  return data::xxh3(MappedFile(path).bytes());
+}
+
+Json read_manifest(const std::string& folder) {
+  return read_json_file(in(folder, "manifest.json"), kManifestLimit_bytes);
+}
+
+/// Options that change the arithmetic; paths, intervals and reporting may differ.
+void require_same_options(const std::string& folder, const TrainOptions& options) {
+  const YAML::Node saved =
+      YAML::Load(read_text_file(in(folder, kConfigFile), kManifestLimit_bytes));
+  const YAML::Node now = YAML::Load(options_to_yaml(options));
+  const auto compare = [&](const std::string& key, const YAML::Node& a, const YAML::Node& b) {
+    const std::string was = YAML::Dump(a);
+    const std::string is = YAML::Dump(b);
+    if (was != is) {
+      throw ConfigError({.what = "A run cannot go on with other options",
+                         .expected = fmt::format("{}: {}", key, was),
+                         .got = fmt::format("{}: {}", key, is),
+                         .where = folder,
+                         .hint = "Use the old value, another output folder, or resume: false."});
+    }
+  };
+  for (const char* key : {"transcoder", "adam", "loader"}) {
+    for (const auto& entry : now[key]) {
+      const auto name = entry.first.as<std::string>();
+      if (name != "prefetch_batches") {
+        compare(fmt::format("{}.{}", key, name), saved[key][name], entry.second);
+      }
+    }
+  }
+  for (const char* key : {"steps", "dtype", "deterministic", "virtual_shards"}) {
+    compare(key, saved[key], now[key]);
+  }
+}
+
+void copy_tensor(const TensorEntry& entry, const at::Tensor& into, const std::string& where) {
+  if (dtype_of(into) != entry.dtype || into.sizes() != at::IntArrayRef(entry.shape)) {
+    throw DataError({.what = "A checkpoint's tensor does not fit",
+                     .expected = fmt::format("[{}] of {}", fmt::join(into.sizes(), ", "),
+                                             dtype_info(dtype_of(into)).name),
+                     .got = fmt::format("[{}] of {}", fmt::join(entry.shape, ", "),
+                                        dtype_info(entry.dtype).name),
+                     .where = where,
+                     .hint = "Is this a checkpoint of the same run?"});
+  }
+  std::memcpy(into.mutable_data_ptr(), entry.bytes.data(), entry.bytes.size());
+}
+
+int64_t metadata_number(const TensorFile& file, const char* key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end() || found->second.empty() ||
+      found->second.find_first_not_of("0123456789") != std::string::npos) {
+    fail_json_field(key, "a whole number", "something else", file.source());
+  }
+  return std::stoll(found->second);
+}
+
+/// Copies what `file` holds of [range.begin, range.end) into the moments.
+void read_overlap(const TensorFile& file, const OwnRange& range, const TrainingState& state) {
+  const int64_t begin = metadata_number(file, "begin");
+  const int64_t from = std::max(begin, range.begin);
+  const int64_t to = std::min(metadata_number(file, "end"), range.end);
+  if (from >= to) {
+    return;
+  }
+  const auto copy = [&](const char* name, const at::Tensor& moment) {
+    const int64_t width_bytes = moment.element_size();
+    const auto bytes =
+        file.at(name).bytes.subspan(static_cast<size_t>((from - begin) * width_bytes),
+                                    static_cast<size_t>((to - from) * width_bytes));
+    std::memcpy(static_cast<char*>(moment.mutable_data_ptr()) + (from - range.begin) * width_bytes,
+                bytes.data(), bytes.size());
+  };
+  copy("m", state.step.adam().first_moment());
+  copy("v", state.step.adam().second_moment());
+}
+
+}  // namespace
+
+void write_rank_files(const std::string& folder, const TrainingState& state,
+                      Communicator& communicator) {
+  write_optimizer(folder, state, communicator.rank());
+  if (communicator.rank() == 0) {
+    write_weights(folder, state);
+    write_tensor_file(in(folder, kFeaturesFile),
+                      {to_write("silent_tokens", state.dead.silent_tokens())}, {});
+    write_file(in(folder, kConfigFile), options_to_yaml(state.options));
+  }
+}
+
+double expected_checkpoint_bytes(const TrainingState& state) {
+  return 3.0 * static_cast<double>(state.step.weights().whole().nbytes());
+}
+
+Json make_manifest(const std::string& folder, int64_t step, const TrainingState& state,
+                   const Communicator& communicator) {
+  Json files = Json::array();
+  const auto add = [&](const std::string& name) {
+    const std::string path = in(folder, name);
+    files.push_back(
+        {{"name", name}, {"bytes", fs::file_size(path)}, {"xxh3", data::hex(digest(path))}});
+  };
+  add(kWeightsFile);
+  add(kFeaturesFile);
+  add(kConfigFile);
+  for (int r = 0; r < communicator.size(); ++r) {
+    add(optimizer_file(r));
+  }
+  return {{"format", "crossloom-checkpoint"},
+          {"version", kFormatVersion},
+          {"step", step},
+          {"tokens", step * state.options.loader.batch_tokens},
+          {"ranks", communicator.size()},
+          {"virtual_shards", state.step.exchange().shards()},
+          {"sampler", {{"seed", state.options.loader.seed}, {"next_step", step}}},
+          {"identity", identity_json(state.identity)},
+          {"files", files}};
+}
+
+std::string manifest_problem(const std::string& folder) {
+  try {
+    for (const Json& file : json_field<Json>(read_manifest(folder), "files", folder)) {
+      const auto name = json_field<std::string>(file, "name", folder);
+      std::error_code missing;
+      const auto size = fs::file_size(in(folder, name), missing);
+      if (missing || size != json_field<uint64_t>(file, "bytes", folder)) {
+        return fmt::format("{} is missing or cut off", name);
+      }
+    }
+    return {};
+  } catch (const DataError& error) {
+    return error.what();
+  }
+}
+
+int64_t check_same_run(const std::string& folder, const TrainingState& state) {
+  const Json manifest = read_manifest(folder);
+  const Json want = identity_json(state.identity);
+  const Json got = json_field<Json>(manifest, "identity", folder);
+  for (const auto& [key, value] : want.items()) {
+    if (!got.contains(key) || got[key] != value) {
+      throw ConfigError({.what = fmt::format("The checkpoint belongs to another {}", key),
+                         .expected = value.dump(),
+                         .got = got.contains(key) ? got[key].dump() : "nothing",
+                         .where = folder,
+                         .hint = "Use the shards of this run, another output folder, or resume: "
+                                 "false."});
+    }
+  }
+  for (const Json& file : json_field<Json>(manifest, "files", folder)) {
+    const auto path = in(folder, json_field<std::string>(file, "name", folder));
+    if (data::hex(digest(path)) != json_field<std::string>(file, "xxh3", folder)) {
+      throw DataError({.what = "A checkpoint file is damaged",
+                       .expected = "the checksum of its manifest",
+                       .got = "another",
+                       .where = path,
+                       .hint = "Remove this checkpoint folder to resume from an earlier one."});
+    }
+  }
+  require_same_options(folder, state.options);
+  return json_field<int64_t>(manifest, "step", folder);
+}
+
+void read_state_files(const std::string& folder, const TrainingState& state) {
+  const TensorFile weights(in(folder, kWeightsFile));
+  for (const auto& parameter : state.parameters) {
+    copy_tensor(weights.at(parameter.name), parameter.value,
+                fmt::format("{}, {}", weights.source(), parameter.name));
+  }
+  const TensorFile features(in(folder, kFeaturesFile));
+  copy_tensor(features.at("silent_tokens"), state.dead.silent_tokens(), features.source());
+  const auto writers = json_field<int64_t>(read_manifest(folder), "ranks", folder);
+  const OwnRange range = own_range(state);
+  for (int64_t r = 0; r < writers; ++r) {
+    read_overlap(TensorFile(in(folder, optimizer_file(r))), range, state);
+  }
+}
+
+}  // namespace crossloom::trainer
