@@ -1,0 +1,31 @@
+// metrics.jsonl: one JSON object per report, append-only while training; on resume what lies beyond
+// the checkpoint is cut off first, so that the file tells one story.
+#pragma once
+
+#include <string>
+
+#include "common/json_file.h"
+#include "trainer/step.h"
+
+namespace crossloom::trainer {
+
+class Metrics {
+ public:
+  /// Keeps lines of `<run folder>/metrics.jsonl` with "step" ≤ `resumed_step`. Only rank 0 writes.
+  Metrics(const std::string& run_folder, int64_t resumed_step, bool writes);
+
+  /// Appends one line. Throws DataError when the disk is full.
+  void append(const Json& line) const;
+
+ private:
+  std::string path_;
+  bool writes_;
+};
+
+/// Everything about a step: per layer and mean.
+Json step_json(int64_t step, int64_t batch_tokens, const StepResult& result,
+               const std::vector<double>& dead_share, double seconds_per_step);
+
+double mean(const std::vector<double>& values);
+
+}  // namespace crossloom::trainer
