@@ -22,6 +22,8 @@ enum class Purpose : uint64_t {
   kStochasticRounding = 7,
   kRandomModel = 8,
   kEdgeChoice = 9,
+  kHeldOutDocuments = 20,
+  kDocumentOrder = 21,
 };
 
 class Rng {
