@@ -1,12 +1,10 @@
 #include "trainer/checkpoint.h"
 
-#include <algorithm>
 #include <filesystem>
 
+#include "common/checkpoint_folder.h"
 #include "common/json_file.h"
-#include "common/log.h"
 #include "common/output_file.h"
-#include "common/tensor_file.h"
 #include "trainer/checkpoint_files.h"
 
 namespace crossloom::trainer {
@@ -14,40 +12,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kDone = "DONE";
-
-std::optional<int64_t> step_of(const fs::path& folder) {
-  const std::string name = folder.filename().string();
-  if (name.rfind("step_", 0) != 0 || name.size() == 5 ||
-      name.find_first_not_of("0123456789", 5) != std::string::npos) {
-    return std::nullopt;
-  }
-  return std::stoll(name.substr(5));
-}
-
-/// Complete and incomplete checkpoints, newest first.
-std::vector<std::pair<int64_t, fs::path>> folders_by_step(const std::string& run_folder) {
-  std::vector<std::pair<int64_t, fs::path>> found;
-  std::error_code missing;
-  for (const auto& entry : fs::directory_iterator(run_folder, missing)) {
-    if (const auto step = step_of(entry.path())) {
-      found.emplace_back(*step, entry.path());
-    }
-  }
-  std::sort(found.rbegin(), found.rend());
-  return found;
-}
-
 void remove_checkpoint(const fs::path& folder) {
   std::error_code ignored;
-  fs::remove(folder / kDone, ignored);  // first: what is left is then no checkpoint
+  fs::remove(folder / kCheckpointDone, ignored);  // first: what is left is then no checkpoint
   fs::remove_all(folder, ignored);
 }
 
 void remove_old(const std::string& run_folder, int64_t keep) {
   int64_t complete = 0;
-  for (const auto& [step, folder] : folders_by_step(run_folder)) {
-    if (fs::exists(folder / kDone) && ++complete <= keep) {
+  for (const auto& [step, folder] : checkpoint_folders(run_folder)) {
+    if (fs::exists(folder / kCheckpointDone) && ++complete <= keep) {
       continue;
     }
     remove_checkpoint(folder);
@@ -69,7 +43,7 @@ void publish(const fs::path& temporary, const fs::path& final_folder, const Json
                      .hint = "Check the file system; earlier checkpoints are unchanged."});
   }
   sync_folder(final_folder.parent_path().string());
-  write_file((final_folder / kDone).string(), "");
+  write_file((final_folder / kCheckpointDone).string(), "");
 }
 
 }  // namespace
@@ -102,22 +76,6 @@ void save_checkpoint(const std::string& run_folder, int64_t step, const Training
       remove_old(run_folder, state.options.keep_checkpoints);
     }
   });
-}
-
-std::optional<std::string> newest_checkpoint(const std::string& run_folder) {
-  for (const auto& [step, folder] : folders_by_step(run_folder)) {
-    if (!fs::exists(folder / kDone)) {
-      log::info("passed over {}: it was not finished", folder.string());
-      continue;
-    }
-    const std::string problem = manifest_problem(folder.string());
-    if (!problem.empty()) {
-      log::info("passed over {}: {}", folder.string(), problem);
-      continue;
-    }
-    return folder.string();
-  }
-  return std::nullopt;
 }
 
 int64_t load_checkpoint(const std::string& folder, const TrainingState& state,

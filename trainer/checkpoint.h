@@ -9,7 +9,6 @@
 // of it they hold, so that any rank count can resume any checkpoint.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "common/communicator.h"
@@ -42,9 +41,6 @@ struct TrainingState {
 /// Throws DataError (disk full, …) on all ranks; earlier checkpoints stay as they were.
 void save_checkpoint(const std::string& run_folder, int64_t step, const TrainingState& state,
                      Communicator& communicator);
-
-/// Newest complete checkpoint of a run folder; says which folders it passed over and why.
-std::optional<std::string> newest_checkpoint(const std::string& run_folder);
 
 /// Collective. Fills the state from the folder; returns the step it was written after.
 /// Throws DataError when files are damaged, ConfigError when options that change the arithmetic

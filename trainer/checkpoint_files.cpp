@@ -218,22 +218,6 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
           {"files", files}};
 }
 
-std::string manifest_problem(const std::string& folder) {
-  try {
-    for (const Json& file : json_field<Json>(read_manifest(folder), "files", folder)) {
-      const auto name = json_field<std::string>(file, "name", folder);
-      std::error_code missing;
-      const auto size = fs::file_size(in(folder, name), missing);
-      if (missing || size != json_field<uint64_t>(file, "bytes", folder)) {
-        return fmt::format("{} is missing or cut off", name);
-      }
-    }
-    return {};
-  } catch (const DataError& error) {
-    return error.what();
-  }
-}
-
 int64_t check_same_run(const std::string& folder, const TrainingState& state) {
   const Json manifest = read_manifest(folder);
   const Json want = identity_json(state.identity);

@@ -19,9 +19,6 @@ double expected_checkpoint_bytes(const TrainingState& state);
 Json make_manifest(const std::string& folder, int64_t step, const TrainingState& state,
                    const Communicator& communicator);
 
-/// Empty when all files of the manifest are there with the right size, else what is wrong.
-std::string manifest_problem(const std::string& folder);
-
 /// Compares what must be the same to go on; verifies checksums. Returns the step. Throws
 /// ConfigError or DataError.
 int64_t check_same_run(const std::string& folder, const TrainingState& state);

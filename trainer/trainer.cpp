@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "architectures/registry.h"
+#include "common/checkpoint_folder.h"
 #include "common/log.h"
 #include "common/output_file.h"
 #include "common/progress.h"
