@@ -87,6 +87,10 @@ class Transcoder {
   /// `x` [L][T, D] is read by architectures with a skip only.
   virtual void decode(const Codes& codes, const std::vector<at::Tensor>& x, ColumnRange columns,
                       std::vector<at::Tensor>& y_hat) const = 0;
+  /// y_hat [T, columns.width()] ← reconstruction of one layer; reads codes of layers ≤ target only,
+  /// so it can follow a forward pass. x [T, D] is the target layer's own input.
+  virtual void decode_layer(int64_t target, const Codes& codes, const at::Tensor& x,
+                            ColumnRange columns, at::Tensor& y_hat) const = 0;
   /// y_grad[l] [T, columns.width()] = ∂Loss/∂ŷ → gradients of the codes' values (from these columns
   /// only: sum over ranks that hold others); decoder gradients go to the sink.
   virtual CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& x,

@@ -4,6 +4,8 @@
 #include <functional>
 #include <numeric>
 
+#include "data/window_buffer.h"
+
 namespace crossloom::eval {
 namespace {
 

@@ -1,0 +1,203 @@
+#include "eval/replacement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "data/window_buffer.h"
+#include "models/generate.h"
+
+namespace crossloom::eval {
+namespace {
+
+using models::HookPoint;
+
+/// Per-prediction numbers of one changed model: KL, CE, whether the argmax agrees.
+struct Predictions {
+  std::vector<double> kl, cross_entropy, agrees;
+};
+
+void append(std::vector<double>& into, const at::Tensor& values) {
+  const at::Tensor flat = values.to(at::kDouble).contiguous();
+  into.insert(into.end(), flat.const_data_ptr<double>(),
+              flat.const_data_ptr<double>() + flat.numel());
+}
+
+/// log p [S − 1, V] of the next token at positions 0 … S − 2, without position 0 itself when
+/// the window allows: predictions made at positions ≥ 1.
+at::Tensor log_probabilities(const models::Transformer& model, const at::Tensor& tokens,
+                             const models::Hooks& hooks) {
+  const at::Tensor logits = model.forward(tokens, hooks);  // [S, V]
+  return logits.narrow(0, 1, logits.size(0) - 2).log_softmax(1);
+}
+
+at::Tensor chosen(const at::Tensor& log_p, const at::Tensor& tokens) {
+  return log_p.gather(1, tokens.narrow(0, 2, log_p.size(0)).unsqueeze(1)).squeeze(1);
+}
+
+void compare(const at::Tensor& base, const at::Tensor& changed, const at::Tensor& tokens,
+             Predictions& into) {
+  append(into.kl, (base.exp() * (base - changed)).sum(1));
+  append(into.cross_entropy, chosen(changed, tokens).neg());
+  append(into.agrees, base.argmax(1).eq(changed.argmax(1)));
+}
+
+/// All ranks' numbers on every rank, in rank order.
+std::vector<double> gathered(const std::vector<double>& mine, Communicator& communicator) {
+  const auto bytes = static_cast<int64_t>(mine.size() * sizeof(double));
+  std::vector<int64_t> sizes(static_cast<size_t>(communicator.size()));
+  communicator.all_gather(&bytes, sizes.data(), sizeof(bytes));
+  std::vector<double> all(
+      static_cast<size_t>(std::accumulate(sizes.begin(), sizes.end(), int64_t{0})) /
+      sizeof(double));
+  communicator.all_gather_v(mine.data(), all.data(), sizes);
+  return all;
+}
+
+double mean(const std::vector<double>& values) {
+  return values.empty() ? 0.0
+                        : std::accumulate(values.begin(), values.end(), 0.0) /
+                              static_cast<double>(values.size());
+}
+
+double quantile(std::vector<double> values, double share) {
+  if (values.empty()) {
+    return 0.0;
+  }
+  const auto place = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + place, values.end());
+  return values[static_cast<size_t>(place)];
+}
+
+ReplacementScores scores(const Predictions& mine, double base_cross_entropy,
+                         Communicator& communicator) {
+  const auto kl = gathered(mine.kl, communicator);
+  ReplacementScores result;
+  result.kl = mean(kl);
+  result.kl_median = quantile(kl, 0.5);
+  result.kl_p95 = quantile(kl, 0.95);
+  result.cross_entropy = mean(gathered(mine.cross_entropy, communicator));
+  result.delta_cross_entropy = result.cross_entropy - base_cross_entropy;
+  result.top1_agreement = mean(gathered(mine.agrees, communicator));
+  return result;
+}
+
+}  // namespace
+
+Json ReplacementScores::to_json() const {
+  return {{"kl", kl},
+          {"kl_median", kl_median},
+          {"kl_p95", kl_p95},
+          {"cross_entropy", cross_entropy},
+          {"delta_cross_entropy", delta_cross_entropy},
+          {"top1_agreement", top1_agreement}};
+}
+
+Json ReplacementReport::to_json() const {
+  return {{"tokens", tokens},
+          {"cross_entropy", cross_entropy},
+          {"replaced", replaced.to_json()},
+          {"mean_ablated", mean_ablated.to_json()}};
+}
+
+MlpReplacement::MlpReplacement(const TrainedTranscoder& folded)
+    : folded_(folded), input_(models::hook_from_name(folded.identity.hook_in)) {}
+
+models::Hooks MlpReplacement::hooks() {
+  return {{input_, HookPoint::kMlpOut}, [this](HookPoint point, int64_t layer, at::Tensor& value) {
+            if (point == input_) {
+              encode(layer, value);
+            } else {
+              write(layer, value);
+            }
+          }};
+}
+
+void MlpReplacement::encode(int64_t layer, const at::Tensor& u) {
+  if (layer == 0) {
+    codes_.clear();
+    inputs_.clear();
+  }
+  const auto type = folded_.transcoder->parameters().front().value.scalar_type();
+  inputs_.push_back(u.to(type));
+  codes_.push_back(
+      folded_.transcoder->filter(layer, folded_.transcoder->propose(layer, inputs_.back())));
+}
+
+void MlpReplacement::write(int64_t layer, at::Tensor& o) const {
+  at::Tensor reconstruction = at::empty(o.sizes(), inputs_.back().options());
+  folded_.transcoder->decode_layer(layer, codes_, inputs_.back(),
+                                   {0, folded_.transcoder->shape().width}, reconstruction);
+  reconstruction[0].copy_(o[0]);
+  o = reconstruction.to(o.scalar_type());
+}
+
+models::Hooks mean_ablation_hooks(const at::Tensor& means) {
+  return {{HookPoint::kMlpOut}, [means](HookPoint, int64_t layer, at::Tensor& o) {
+            at::Tensor replaced = means[layer].to(o.scalar_type()).expand(o.sizes()).clone();
+            replaced[0].copy_(o[0]);
+            o = replaced;
+          }};
+}
+
+std::vector<std::vector<models::TokenId>> windows_of_rows(const data::ShardSet& shards,
+                                                          const data::RowSelection& rows,
+                                                          models::TokenId bos_id, int64_t limit) {
+  std::vector<std::vector<models::TokenId>> windows;
+  const int64_t most_rows = std::min(rows.size(), limit * shards.identity().context_len);
+  std::vector<int64_t> wanted;
+  for (int64_t i = 0; i < most_rows; ++i) {
+    wanted.push_back(rows.row(i));
+  }
+  const data::Batch ids = data::read_rows(shards, wanted);
+  const auto* token = ids.tokens.const_data_ptr<int32_t>();
+  const auto* document = ids.documents.const_data_ptr<int64_t>();
+  const auto* position = ids.positions.const_data_ptr<int32_t>();
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const bool continues = i > 0 && wanted[i] == wanted[i - 1] + 1 &&
+                           document[i] == document[i - 1] && position[i] == position[i - 1] + 1;
+    if (position[i] == 1) {
+      windows.push_back({bos_id});
+    } else if (!continues) {
+      continue;  // the head of this window is not among the rows
+    }
+    if (!windows.empty()) {
+      windows.back().push_back(token[i]);
+    }
+  }
+  constexpr size_t kShortest_tokens = 3;
+  std::erase_if(windows, [](const auto& window) { return window.size() < kShortest_tokens; });
+  if (std::cmp_greater(windows.size(), limit)) {
+    windows.resize(static_cast<size_t>(limit));
+  }
+  return windows;
+}
+
+ReplacementReport evaluate_replacement(const models::Transformer& model,
+                                       const TrainedTranscoder& folded,
+                                       const std::vector<std::vector<models::TokenId>>& windows,
+                                       Communicator& communicator) {
+  Predictions replaced, ablated;
+  std::vector<double> base_cross_entropy;
+  MlpReplacement replacement(folded);
+  communicator.agree([&] {
+    for (size_t w = static_cast<size_t>(communicator.rank()); w < windows.size();
+         w += static_cast<size_t>(communicator.size())) {
+      const at::Tensor tokens = models::token_tensor(windows[w]);
+      const at::Tensor base = log_probabilities(model, tokens, {});
+      append(base_cross_entropy, chosen(base, tokens).neg());
+      compare(base, log_probabilities(model, tokens, replacement.hooks()), tokens, replaced);
+      compare(base, log_probabilities(model, tokens, mean_ablation_hooks(folded.target_mean)),
+              tokens, ablated);
+    }
+  });
+  ReplacementReport report;
+  const auto base = gathered(base_cross_entropy, communicator);
+  report.tokens = static_cast<int64_t>(base.size());
+  report.cross_entropy = mean(base);
+  report.replaced = scores(replaced, report.cross_entropy, communicator);
+  report.mean_ablated = scores(ablated, report.cross_entropy, communicator);
+  return report;
+}
+
+}  // namespace crossloom::eval
