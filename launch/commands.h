@@ -5,6 +5,10 @@
 
 namespace crossloom::launch {
 
+Command harvest_command();
+Command train_command();
+Command eval_command();
+Command graph_command();
 Command inspect_command();
 Command generate_command();
 Command perplexity_command();

@@ -1,0 +1,13 @@
+// A host model opened for a trained transcoder: refused when it is not the one it was trained on.
+#pragma once
+
+#include "eval/trained_transcoder.h"
+#include "launch/model_session.h"
+
+namespace crossloom::launch {
+
+/// Throws DataError naming the first difference (model, tokenizer, hooks, BOS policy).
+ModelSession open_model_for(const eval::TrainedTranscoder& trained, const std::string& folder,
+                            const std::string& type_name);
+
+}  // namespace crossloom::launch
