@@ -1,5 +1,7 @@
 #include "data/harvest.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>

@@ -7,14 +7,11 @@
 namespace crossloom::data::hdf5 {
 namespace {
 
-/// Innermost entry first: the reason; the last one is the call we made.
+/// Innermost entries first: the reason and what was tried; the outer ones only repeat our call.
 herr_t collect(unsigned depth, const H5E_error2_t* entry, void* context) {
   auto& text = *static_cast<std::string*>(context);
-  const std::string part = entry->desc == nullptr ? "" : entry->desc;
-  if (depth == 0) {
-    text = part;
-  } else if (!part.empty() && text.find(part) == std::string::npos) {
-    text += " ← " + part;
+  if (depth < 2 && entry->desc != nullptr) {
+    text += (depth == 0 ? "" : " ← ") + std::string(entry->desc);
   }
   return 0;
 }

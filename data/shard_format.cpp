@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "common/format.h"
+
 namespace crossloom::data {
 namespace {
 

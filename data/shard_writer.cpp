@@ -92,9 +92,10 @@ void ShardWriter::create_datasets() {
     const std::string where = temporary_ + ", dataset " + fields_.name(field);
     const hsize_t rank = fields_.is_activation(field) ? 2 : 1;
     const hsize_t shape[] = {hsize_t(header_.rows), hsize_t(fields_.width(field))};
+    const hsize_t limit[] = {H5S_UNLIMITED, shape[1]};  // a chunk may hold more rows than the shard
     const hsize_t chunk[] = {hsize_t(header_.chunk_rows), hsize_t(fields_.width(field))};
     const hdf5::Id space(
-        hdf5::check(H5Screate_simple(int(rank), shape, nullptr), "create an extent", where));
+        hdf5::check(H5Screate_simple(int(rank), shape, limit), "create an extent", where));
     const hdf5::Id properties(
         hdf5::check(H5Pcreate(H5P_DATASET_CREATE), "create properties", where));
     hdf5::check(H5Pset_chunk(properties.get(), int(rank), chunk), "set the chunk size", where);

@@ -16,15 +16,15 @@ double largest_difference(const at::Tensor& a, const at::Tensor& b) {
 
 class Frozen : public ::testing::TestWithParam<HookPoint> {
  protected:
-  Transformer model_ = tests::make_tiny_model({.biases = true}, at::kDouble);
-  at::Tensor tokens_ = tests::random_tokens(11, 61, 4);
+  Transformer model_ = test::make_tiny_model({.biases = true}, at::kDouble);
+  at::Tensor tokens_ = test::random_tokens(11, 61, 4);
   FrozenRun run_ = record_frozen_run(model_, tokens_, GetParam());
 
   /// The run's embedding and MLP outputs moved by `step` along a fixed random direction.
   FrozenOutputs moved(double step) const {
     const Rng rng(9, Purpose::kTest);
     const auto move = [&](const at::Tensor& x, uint64_t key) {
-      return x + step * tests::random_tensor(rng.with(key), x.sizes(), 1.0);
+      return x + step * test::random_tensor(rng.with(key), x.sizes(), 1.0);
     };
     std::vector<at::Tensor> outputs;
     for (size_t l = 0; l < run_.mlp_out.size(); ++l) {
@@ -62,8 +62,8 @@ INSTANTIATE_TEST_SUITE_P(Inputs, Frozen,
                                            HookPoint::kMlpIn));
 
 TEST(FrozenRun, OtherHooksAreRefused) {
-  const Transformer model = tests::make_tiny_model({}, at::kDouble);
-  EXPECT_THROW(record_frozen_run(model, tests::random_tokens(3, 61, 1), HookPoint::kAttnOut),
+  const Transformer model = test::make_tiny_model({}, at::kDouble);
+  EXPECT_THROW(record_frozen_run(model, test::random_tokens(3, 61, 1), HookPoint::kAttnOut),
                ConfigError);
 }
 

@@ -45,7 +45,7 @@ class GoldenModel : public ::testing::TestWithParam<std::string> {
     if (file_->metadata().at("model") == "tiny") {
       write_tiny();
       folder_ = temp_.path();
-    } else if (const auto real = tests::real_model_folder()) {
+    } else if (const auto real = test::real_model_folder()) {
       folder_ = *real;
     } else {
       GTEST_SKIP() << "the converted model is not there (launch/test.sh makes it)";
@@ -77,7 +77,7 @@ class GoldenModel : public ::testing::TestWithParam<std::string> {
     EXPECT_LE(difference, bound) << name << ", largest value " << largest;
   }
 
-  tests::TempFolder temp_;
+  test::TempFolder temp_;
   std::unique_ptr<TensorFile> file_;
   std::string folder_;
   bool exact_ = false;

@@ -15,10 +15,10 @@ namespace crossloom::models {
 namespace {
 
 TEST(Perplexity, UniformModelGivesTheVocabularySize) {
-  auto weights = tests::make_tiny_model({}, at::kDouble).weights();
+  auto weights = test::make_tiny_model({}, at::kDouble).weights();
   weights.embedding = at::zeros_like(weights.embedding);
   weights.unembedding = weights.embedding;
-  const Transformer model(tests::make_tiny_model({}, at::kDouble).spec(), weights);
+  const Transformer model(test::make_tiny_model({}, at::kDouble).spec(), weights);
   const auto result = perplexity(model, {{1, 2, 3, 4}, {1, 9, 8}});
   EXPECT_EQ(result.tokens, 5);
   EXPECT_NEAR(result.value(), 61.0, 1e-9);
@@ -33,7 +33,7 @@ TEST(Perplexity, WindowsStartWithBosAndDropTheRest) {
 
 double speeches_perplexity(const std::string& model_folder, int64_t windows) {
   std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(*tests::text_folder() + "/sotu")) {
+  for (const auto& entry : std::filesystem::directory_iterator(*test::text_folder() + "/sotu")) {
     files.push_back(entry.path().string());
   }
   std::sort(files.begin(), files.end());
@@ -47,9 +47,9 @@ double speeches_perplexity(const std::string& model_folder, int64_t windows) {
 }
 
 TEST(Perplexity, SpeechesAndTheNegativeControl) {
-  const auto model = tests::real_model_folder();
-  const auto permuted = tests::permuted_model_folder();
-  if (!model || !permuted || !tests::text_folder()) {
+  const auto model = test::real_model_folder();
+  const auto permuted = test::permuted_model_folder();
+  if (!model || !permuted || !test::text_folder()) {
     GTEST_SKIP() << "model or text is not there (launch/test.sh makes them)";
   }
   const double right = speeches_perplexity(*model, 8);

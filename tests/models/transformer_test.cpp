@@ -19,8 +19,8 @@ double largest_difference(const at::Tensor& a, const at::Tensor& b) {
 
 class TinyTransformer : public ::testing::TestWithParam<bool> {
  protected:
-  Transformer model_ = tests::make_tiny_model({.biases = GetParam()}, at::kDouble);
-  at::Tensor tokens_ = tests::random_tokens(19, 61, 3);
+  Transformer model_ = test::make_tiny_model({.biases = GetParam()}, at::kDouble);
+  at::Tensor tokens_ = test::random_tokens(19, 61, 3);
 };
 
 TEST_P(TinyTransformer, CacheInPiecesEqualsOneForward) {
@@ -85,7 +85,7 @@ TEST_P(TinyTransformer, GenerationWithCacheEqualsWithout) {
 INSTANTIATE_TEST_SUITE_P(Biases, TinyTransformer, ::testing::Bool());
 
 TEST(Transformer, BadTokensAreRefused) {
-  const Transformer model = tests::make_tiny_model({}, at::kFloat);
+  const Transformer model = test::make_tiny_model({}, at::kFloat);
   EXPECT_THROW(model.forward(at::tensor({5, 61}, at::kLong)), DataError);
   EXPECT_THROW(model.forward(at::tensor({-1}, at::kLong)), DataError);
   EXPECT_THROW(model.forward(at::empty({0}, at::kLong)), ConfigError);
@@ -95,8 +95,8 @@ TEST(Transformer, BadTokensAreRefused) {
 TEST(Norm, FusedEqualsDifferentiable) {
   for (const auto type : {at::kFloat, at::kDouble}) {
     const Rng rng(5, Purpose::kTest);
-    const at::Tensor x = tests::random_tensor(rng, {7, 50}, 3.0).to(type);
-    const at::Tensor gain = tests::random_tensor(rng.with(1), {50}, 0.2, 1.0).to(type);
+    const at::Tensor x = test::random_tensor(rng, {7, 50}, 3.0).to(type);
+    const at::Tensor gain = test::random_tensor(rng.with(1), {50}, 0.2, 1.0).to(type);
     const double bound = type == at::kDouble ? 1e-14 : 1e-5;
     EXPECT_LE(largest_difference(rms_norm(x, gain, 1e-5), x / rms_scale(x, 1e-5) * gain), bound);
   }

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace crossloom::tests {
+namespace crossloom::test {
 
 inline std::optional<std::string> folder_from(const char* variable, const char* below_deps,
                                               const char* marker) {
@@ -33,4 +33,4 @@ inline std::optional<std::string> text_folder() {
   return folder_from("CROSSLOOM_TEXT_FOLDER", "text", "sotu");
 }
 
-}  // namespace crossloom::tests
+}  // namespace crossloom::test

@@ -1,35 +1,34 @@
-// A folder of its own for one test, removed at the end.
+// A folder of a test's own, removed at its end.
 #pragma once
 
-#include <stdlib.h>
-
+#include <cstdlib>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
-#include "common/error.h"
-
-namespace crossloom::tests {
+namespace crossloom::test {
 
 class TempFolder {
  public:
   TempFolder() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "crossloom_test_XXXXXX").string();
-    CROSSLOOM_CHECK(mkdtemp(pattern.data()) != nullptr, "no temporary folder");
+    std::string pattern = (std::filesystem::temp_directory_path() / "crossloom-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw std::runtime_error("cannot make a temporary folder");
+    }
     path_ = pattern;
   }
   ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    std::error_code code;
+    std::filesystem::remove_all(path_, code);
   }
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
 
-  std::string path() const { return path_.string(); }
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
 
  private:
-  std::filesystem::path path_;
+  std::string path_;
 };
 
-}  // namespace crossloom::tests
+}  // namespace crossloom::test

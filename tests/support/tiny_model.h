@@ -4,7 +4,7 @@
 #include "common/rng.h"
 #include "models/transformer.h"
 
-namespace crossloom::tests {
+namespace crossloom::test {
 
 struct TinyModel {
   int64_t layers = 3;
@@ -84,4 +84,4 @@ inline at::Tensor random_tokens(int64_t count, int64_t vocabulary, uint64_t seed
   return tokens;
 }
 
-}  // namespace crossloom::tests
+}  // namespace crossloom::test
