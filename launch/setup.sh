@@ -134,11 +134,16 @@ get_cuda_library() {
 }
 
 get_cuda_libraries() {
-  say "4/4 cudart and CUPTI, which libtorch_cpu.so links (13 MB to fetch, 5 MB on disk)"
+  local library=libtorch_cpu.so
+  if [ -e "$DEPS/nvidia/cu13/lib/libcudart.so.13" ] && [ -e "$DEPS/nvidia/cu13/lib/libcupti.so.13" ]; then
+    say "4/4 cudart and CUPTI: there"
+  else
+    say "4/4 cudart and CUPTI, which $library links: 13 MB to fetch, 5 MB on disk"
+  fi
   get_cuda_library nvidia-cuda-runtime==13.0.96 "$CUDART_WHEEL" "$CUDART_SHA256" libcudart.so.13
   get_cuda_library nvidia-cuda-cupti==13.0.85 "$CUPTI_WHEEL" "$CUPTI_SHA256" libcupti.so.13
-  "$SYSTEM_PYTHON" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$DEPS/torch/lib/libtorch_cpu.so" ||
-    die "$DEPS/torch/lib/libtorch_cpu.so does not load (reason above)." \
+  "$SYSTEM_PYTHON" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$DEPS/torch/lib/$library" ||
+    die "$DEPS/torch/lib/$library does not load (reason above)." \
         "Remove $DEPS/torch and $DEPS/nvidia and run this again."
 }
 
