@@ -1,6 +1,5 @@
 #include "data/shard_format.h"
 
-#include <xxhash.h>
 
 #include <algorithm>
 
@@ -55,14 +54,6 @@ int64_t default_chunk_rows(const ShardIdentity& identity) {
     rows /= 2;
   }
   return rows;
-}
-
-uint64_t xxh3(std::span<const std::byte> bytes) {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
-
-std::string hex(uint64_t value) {
-  return fmt::format("{:016x}", value);
 }
 
 }  // namespace crossloom::data

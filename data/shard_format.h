@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include "common/hash.h"
 #include "data/hdf5_file.h"
 #include "data/shard_identity.h"
 
@@ -48,10 +49,5 @@ class ShardFields {
 /// Rows of a chunk: the largest power of two ≤ 1024 for which a chunk of the wider side is at most
 /// 2 MiB (D 576: 1024 rows, 1.1 MiB; D 2048: 512 rows; D 4096: 256 rows).
 int64_t default_chunk_rows(const ShardIdentity& identity);
-
-/// XXH3, 64 bits, seed 0.
-uint64_t xxh3(std::span<const std::byte> bytes);
-/// 16 hex digits.
-std::string hex(uint64_t value);
 
 }  // namespace crossloom::data

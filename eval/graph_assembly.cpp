@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "common/json_file.h"
 #include "common/shapes.h"
+#include "common/utf8.h"
 
 namespace crossloom::eval {
 namespace {
@@ -161,11 +161,6 @@ Graph assemble_graph(GraphInput input, DroppedColumns dropped) {
   const std::string problem = graph_problem(graph);
   CROSSLOOM_CHECK(problem.empty(), "the assembled graph is not one: {}", problem);
   return graph;
-}
-
-std::string valid_utf8(const std::string& text) {
-  const std::string quoted = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return Json::parse(quoted).get<std::string>();
 }
 
 }  // namespace crossloom::eval

@@ -61,7 +61,4 @@ struct GraphInput {
 /// not causal.
 Graph assemble_graph(GraphInput input, DroppedColumns dropped = DroppedColumns::kFold);
 
-/// Every invalid UTF-8 sequence becomes U+FFFD.
-std::string valid_utf8(const std::string& text);
-
 }  // namespace crossloom::eval

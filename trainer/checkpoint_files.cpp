@@ -5,10 +5,10 @@
 #include <cstring>
 #include <filesystem>
 
+#include "common/hash.h"
 #include "common/mapped_file.h"
 #include "common/output_file.h"
 #include "common/tensor_file.h"
-#include "data/shard_format.h"
 
 namespace crossloom::trainer {
 namespace {
@@ -98,7 +98,7 @@ void write_optimizer(const std::string& folder, const TrainingState& state, int6
 }
 
 uint64_t digest(const std::string& path) {
-  return data::xxh3(MappedFile(path).bytes());
+  return xxh3(MappedFile(path).bytes());
 }
 
 Json read_manifest(const std::string& folder) {
@@ -199,7 +199,7 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
   const auto add = [&](const std::string& name) {
     const std::string path = in(folder, name);
     files.push_back(
-        {{"name", name}, {"bytes", fs::file_size(path)}, {"xxh3", data::hex(digest(path))}});
+        {{"name", name}, {"bytes", fs::file_size(path)}, {"xxh3", hex(digest(path))}});
   };
   add(kWeightsFile);
   add(kFeaturesFile);
@@ -234,7 +234,7 @@ int64_t check_same_run(const std::string& folder, const TrainingState& state) {
   }
   for (const Json& file : json_field<Json>(manifest, "files", folder)) {
     const auto path = in(folder, json_field<std::string>(file, "name", folder));
-    if (data::hex(digest(path)) != json_field<std::string>(file, "xxh3", folder)) {
+    if (hex(digest(path)) != json_field<std::string>(file, "xxh3", folder)) {
       throw DataError({.what = "A checkpoint file is damaged",
                        .expected = "the checksum of its manifest",
                        .got = "another",

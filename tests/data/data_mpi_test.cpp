@@ -14,37 +14,11 @@
 #include "data/window_buffer.h"
 #include "tests/support/byte_model.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/ranks.h"
 #include "tests/support/temp_folder.h"
 
 namespace crossloom::data {
 namespace {
-
-/// One folder for all ranks: rank 0's.
-class SharedFolder {
- public:
-  explicit SharedFolder(Communicator& comm) : comm_(comm) {
-    std::array<char, 256> name{};
-    if (comm.rank() == 0) {
-      mine_ = std::make_unique<test::TempFolder>();
-      std::strncpy(name.data(), mine_->path().c_str(), name.size() - 1);
-    }
-    comm.broadcast(name.data(), int64_t(name.size()), 0);
-    path_ = name.data();
-  }
-  ~SharedFolder() { comm_.barrier(); }  // before rank 0 removes it
-  const std::string& path() const { return path_; }
-
- private:
-  Communicator& comm_;
-  std::unique_ptr<test::TempFolder> mine_;
-  std::string path_;
-};
-
-std::unique_ptr<Communicator> world() {
-  int started = 0;
-  MPI_Initialized(&started);
-  return started != 0 ? make_mpi_communicator() : make_single_communicator();
-}
 
 void write_texts(const std::string& folder) {
   for (int i = 0; i < 40; ++i) {
@@ -71,9 +45,9 @@ class DataMpi : public ::testing::Test {
     return harvest_shards(job, *text_, test::byte_encoder(), test::byte_forward(2), comm);
   }
 
-  std::unique_ptr<Communicator> comm_ = world();
-  SharedFolder texts_{*comm_};
-  SharedFolder out_{*comm_};
+  std::unique_ptr<Communicator> comm_ = test::world();
+  test::SharedFolder texts_{*comm_};
+  test::SharedFolder out_{*comm_};
   std::unique_ptr<TextSource> text_;
 };
 

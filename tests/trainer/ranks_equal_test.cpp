@@ -1,0 +1,71 @@
+// The same global batches on 1, 2 and 4 ranks: the same bits in the deterministic mode, rounding
+// differences only in the default mode. Each rank count is compared with a run alone.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/ranks.h"
+#include "tests/trainer/training_helpers.h"
+
+namespace crossloom::trainer {
+namespace {
+
+constexpr double kAfterOneStep = 1e-6;     // relative, default mode (distributed.md 6.1)
+constexpr double kAfterFiftySteps = 1e-3;  // relative
+
+class RanksEqual : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    communicator_->agree([&] {
+      if (communicator_->rank() == 0) {
+        data::write_synthetic_cache(folder_.path() + "/shards", test::tiny_data());
+      }
+    });
+    options_ = test::tiny_training(folder_.path() + "/shards", folder_.path() + "/together");
+    options_.transcoder.architecture = GetParam();
+  }
+
+  /// Together on all ranks; then on rank 0 alone. Sets losses and weights.
+  void run_both() {
+    together_ = test::run_training(options_, *communicator_);
+    if (communicator_->rank() == 0) {
+      auto alone = options_;
+      alone.output = folder_.path() + "/alone";
+      alone_ = test::run_training(alone, *make_single_communicator());
+    }
+  }
+
+  std::unique_ptr<Communicator> communicator_ = test::world();
+  test::SharedFolder folder_{*communicator_};
+  TrainOptions options_;
+  TrainSummary together_, alone_;
+};
+
+TEST_P(RanksEqual, BitsInTheDeterministicMode) {
+  options_.deterministic = true;
+  run_both();
+  if (communicator_->rank() == 0) {
+    EXPECT_EQ(together_.last.loss, alone_.last.loss);
+    EXPECT_EQ(together_.last.gradient_norm, alone_.last.gradient_norm);
+    EXPECT_EQ(test::weight_bytes(together_.checkpoint), test::weight_bytes(alone_.checkpoint));
+  }
+}
+
+TEST_P(RanksEqual, RoundingOnlyInTheDefaultMode) {
+  for (const auto& [steps, tolerance] :
+       {std::pair<int64_t, double>{1, kAfterOneStep}, {50, kAfterFiftySteps}}) {
+    options_.steps = steps;
+    options_.output = folder_.path() + fmt::format("/default_{}", steps);
+    run_both();
+    if (communicator_->rank() == 0) {
+      EXPECT_LE(std::abs(together_.last.loss - alone_.last.loss), tolerance * alone_.last.loss);
+      std::filesystem::remove_all(folder_.path() + "/alone");
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, RanksEqual, ::testing::Values("clt-topk", "plt-topk"),
+                         [](const auto& info) { return info.param.substr(0, 3); });
+
+}  // namespace
+}  // namespace crossloom::trainer

@@ -1,0 +1,149 @@
+// Checkpoints: resuming equals never having stopped, bit for bit, also on another number of ranks;
+// a death while one is written leaves the previous one loadable; damage and other options are
+// refused.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/checkpoint_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/trainer/training_helpers.h"
+
+namespace crossloom::trainer {
+namespace {
+
+class Resume : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    data::write_synthetic_cache(folder_.file("shards"), test::tiny_data());
+    options_ = test::tiny_training(folder_.file("shards"), folder_.file("run"));
+  }
+  TrainSummary train(const TrainOptions& options) {
+    return test::run_training(options, *make_single_communicator());
+  }
+  /// Stops after `steps` of the 50: the schedule still runs to 50.
+  TrainSummary train_until(int64_t steps, const std::string& output) {
+    auto options = options_;
+    options.output = output;
+    options.checkpoint_every_steps = steps;
+    options.keep_checkpoints = 100;
+    const auto whole = train(options);
+    for (const auto& [step, path] : checkpoint_folders(output)) {
+      if (step > steps) {
+        std::filesystem::remove_all(path);
+      }
+    }
+    return whole;
+  }
+
+  test::TempFolder folder_;
+  TrainOptions options_;
+};
+
+TEST_F(Resume, AtStep25EqualsNoInterruption) {
+  const auto whole = train_until(25, folder_.file("run"));
+  ASSERT_EQ(newest_checkpoint(folder_.file("run")), folder_.file("run") + "/step_25");
+  const auto half = test::weight_bytes(folder_.file("run") + "/step_25");
+  auto options = options_;
+  const auto resumed = train(options);
+  EXPECT_EQ(resumed.step, 50);
+  EXPECT_EQ(resumed.last.loss, whole.last.loss);
+  EXPECT_NE(test::weight_bytes(resumed.checkpoint), half);  // training did change something
+  auto fresh = options_;
+  fresh.output = folder_.file("fresh");
+  EXPECT_EQ(test::weight_bytes(resumed.checkpoint), test::weight_bytes(train(fresh).checkpoint));
+}
+
+TEST_F(Resume, OnOtherRankCountsInTheDeterministicMode) {
+  options_.deterministic = true;
+  const auto whole = train_until(25, folder_.file("run"));
+  for (const int ranks : {2, 4}) {
+    const std::string output = folder_.file(fmt::format("ranks_{}", ranks));
+    std::filesystem::copy(folder_.file("run"), output, std::filesystem::copy_options::recursive);
+    auto options = options_;
+    options.output = output;
+    run_ranks_as_threads(ranks, [&](Communicator& communicator) {
+      const auto resumed = test::run_training(options, communicator);
+      EXPECT_EQ(resumed.last.loss, whole.last.loss);
+    });
+  }
+}
+
+TEST_F(Resume, NothingLeftToDo) {
+  const auto whole = train(options_);
+  const auto again = train(options_);
+  EXPECT_EQ(again.step, 50);
+  EXPECT_EQ(again.checkpoint, whole.checkpoint);
+  EXPECT_TRUE(again.last.fvu.empty());
+}
+
+TEST_F(Resume, DeathWhileWritingLeavesThePreviousOne) {
+  options_.checkpoint_every_steps = 1;
+  options_.steps = 400;
+  options_.keep_checkpoints = 2;
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      train(options_);
+      _exit(0);
+    }
+    usleep(static_cast<useconds_t>(150'000 + 37'000 * attempt));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (newest_checkpoint(options_.output)) {
+      const std::string found = find_checkpoint(options_.output);
+      EXPECT_TRUE(checkpoint_problem(found).empty());
+      EXPECT_FALSE(test::weight_bytes(found).empty());
+    }
+  }
+  EXPECT_TRUE(newest_checkpoint(options_.output).has_value());
+  options_.steps = 400;
+  EXPECT_EQ(train(options_).step, 400);
+}
+
+TEST_F(Resume, UnfinishedAndCutOffCheckpointsArePassedOver) {
+  options_.checkpoint_every_steps = 10;
+  options_.keep_checkpoints = 3;
+  train(options_);
+  const std::string run = folder_.file("run");
+  std::filesystem::remove(run + "/step_50/DONE");
+  std::filesystem::resize_file(run + "/step_40/weights.safetensors", 100);
+  EXPECT_EQ(newest_checkpoint(run), run + "/step_30");
+}
+
+TEST_F(Resume, FlippedByteIsNamed) {
+  train(options_);
+  const std::string path = folder_.file("run") + "/step_50/optimizer-0.safetensors";
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(-1, std::ios::end);
+  const char last = static_cast<char>(file.get() ^ 1);
+  file.seekp(-1, std::ios::end);
+  file.put(last);
+  file.close();
+  test::expect_error<DataError>([&] { train(options_); }, {"damaged", "optimizer-0"});
+}
+
+TEST_F(Resume, OtherOptionsAndOtherDataAreRefused) {
+  train(options_);
+  auto other = options_;
+  other.adam.learning_rate = 0.5;
+  test::expect_error<ConfigError>([&] { train(other); }, {"adam.learning_rate", "0.5"});
+  auto more_layers = test::tiny_data();
+  more_layers.layers = 4;
+  data::write_synthetic_cache(folder_.file("other"), more_layers);
+  other = options_;
+  other.data = folder_.file("other");
+  test::expect_error<ConfigError>([&] { train(other); }, {"layers", "4", "3"});
+  other = options_;
+  other.resume = false;
+  test::expect_error<ConfigError>([&] { train(other); }, {"already holds a checkpoint"});
+}
+
+}  // namespace
+}  // namespace crossloom::trainer

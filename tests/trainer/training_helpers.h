@@ -1,0 +1,50 @@
+// A small training run on synthetic shards, for the trainer's tests.
+#pragma once
+
+#include <string>
+
+#include "common/tensor_file.h"
+#include "data/shard_set.h"
+#include "data/synthetic.h"
+#include "tests/support/temp_folder.h"
+#include "trainer/trainer.h"
+
+namespace crossloom::test {
+
+inline data::SyntheticOptions tiny_data() {
+  data::SyntheticOptions options;
+  options.rows = 400;
+  return options;
+}
+
+inline trainer::TrainOptions tiny_training(const std::string& data, const std::string& output) {
+  trainer::TrainOptions options;
+  options.data = data;
+  options.output = output;
+  options.transcoder.features = 48;
+  options.transcoder.k = 4;
+  options.loader.batch_tokens = 32;
+  options.loader.held_out_share = 0.1;
+  options.adam.learning_rate = 3e-3;
+  options.steps = 50;
+  options.report_every_steps = 1;
+  return options;
+}
+
+inline trainer::TrainSummary run_training(const trainer::TrainOptions& options,
+                                          Communicator& communicator) {
+  const data::ShardSet shards(options.data);
+  return trainer::train(options, shards, communicator, {});
+}
+
+/// All bytes of a run's newest weights, tensor after tensor.
+inline std::string weight_bytes(const std::string& checkpoint) {
+  const TensorFile file(checkpoint + "/weights.safetensors");
+  std::string all;
+  for (const auto& [name, entry] : file.tensors()) {
+    all.append(reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size());
+  }
+  return all;
+}
+
+}  // namespace crossloom::test
