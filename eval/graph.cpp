@@ -106,7 +106,7 @@ double row_residual(std::span<const double> values, const RowFacts& facts) {
   if (gap == 0.0) {
     return 0.0;
   }
-  return scale > 0.0 ? gap / scale : std::numeric_limits<double>::infinity();
+  return scale == 0.0 ? std::numeric_limits<double>::infinity() : gap / scale;
 }
 
 double max_residual(const SparseRows& rows, std::span<const RowFacts> facts) {

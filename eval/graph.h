@@ -66,7 +66,7 @@ struct FeatureNode {
 /// A sink of the graph: a token of the vocabulary read at the last position (or any other vector).
 struct TargetNode {
   int64_t id = 0;
-  std::string text;          // the token, decoded alone
+  std::string text = {};     // the token, decoded alone
   double probability = 0.0;  // of the real model
   double weight = 0.0;       // w; the probability unless the caller chose another
   bool operator==(const TargetNode&) const = default;

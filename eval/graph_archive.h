@@ -26,7 +26,7 @@ struct GraphArchiveOptions {
   DType real = DType::kF32;
   /// Also the dense matrix, 4 or 8 bytes for each of N² pairs; at most kMostDenseNodes nodes.
   bool dense = false;
-  std::string scan;
+  std::string scan = {};
   Json settings = Json::object();  // kept as given: how the graph was computed
 };
 
@@ -38,7 +38,7 @@ void write_graph_archive(const std::string& path, const Graph& graph,
 
 struct GraphArchive {
   Graph graph;
-  std::string scan;
+  std::string scan = {};
   Json settings;
 };
 

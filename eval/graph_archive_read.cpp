@@ -168,9 +168,9 @@ GraphArchive read_graph_archive(const std::string& path) {
   const std::string where = path + ", metadata 'graph'";
   const Json texts = parse_json(text_of("graph"), where);
   const ArchiveReader reader(file);
-  GraphArchive archive{.graph = {},
-                       .scan = json_field<std::string>(texts, "scan", where),
-                       .settings = texts.value("settings", Json::object())};
+  GraphArchive archive;
+  archive.scan = json_field<std::string>(texts, "scan", where);
+  archive.settings = texts.value("settings", Json::object());
   Graph& graph = archive.graph;
   graph.prompt = json_field<std::string>(texts, "input_string", where);
   graph.token_texts = strings(texts, "token_texts", where);
@@ -180,13 +180,14 @@ GraphArchive read_graph_archive(const std::string& path) {
   graph.max_residual =
       json_field_or<double>(texts, "max_residual", std::numeric_limits<double>::infinity(), where);
   read_nodes(reader, strings(texts, "target_texts", where), path, graph);
+  const auto layers = json_field<int64_t>(texts, "layers", where);
+  if (layers < 0 || layers > 1 << 20) {
+    fail_json_field("layers", "0 … 1048576", std::to_string(layers), where);
+  }
   graph.matrix.layout = {.features = int64_t(graph.selected.size()),
-                         .layers = json_field<int64_t>(texts, "layers", where),
+                         .layers = layers,
                          .positions = int64_t(graph.token_ids.size()),
                          .targets = int64_t(graph.targets.size())};
-  if (graph.matrix.layout.layers < 0 || graph.matrix.layout.layers > 1 << 20) {
-    fail_json_field("layers", "0 … 1048576", std::to_string(graph.matrix.layout.layers), where);
-  }
   read_matrix(reader, path, graph.matrix);
   const std::string problem = graph_problem(graph);
   if (!problem.empty()) {

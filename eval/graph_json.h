@@ -24,15 +24,15 @@
 namespace crossloom::eval {
 
 struct GraphJsonOptions {
-  std::string slug;                          // letters, digits, '_', '.', '-'
-  std::string scan;                          // which transcoder set
-  std::vector<std::string> transcoder_list;  // per layer when custom, else empty
-  std::string description;
+  std::string slug = {};                          // letters, digits, '_', '.', '-'
+  std::string scan = {};                          // which transcoder set
+  std::vector<std::string> transcoder_list = {};  // per layer when custom, else empty
+  std::string description = {};
   std::string generator_version = "0.1";
-  int64_t create_time_ms = -1;        // since 1970; < 0: not written
-  std::string neuronpedia_set;        // source set on the site; needs a scan without '/'
-  std::string feature_json_base_url;  // self-hosted profile
-  bool bias_node = false;             // one node of type "bias" with a link per kept row
+  int64_t create_time_ms = -1;             // since 1970; < 0: not written
+  std::string neuronpedia_set = {};        // source set on the site; needs a scan without '/'
+  std::string feature_json_base_url = {};  // self-hosted profile
+  bool bias_node = false;                  // one node of type "bias" with a link per kept row
 
   int64_t max_n_logits = 10;  // the settings the graph was computed with
   double desired_logit_prob = 0.95;

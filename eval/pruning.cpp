@@ -12,6 +12,13 @@ namespace {
 // scores are good to about this.
 constexpr double kShareSlack = 1e-12;
 
+// Scores closer than this are ties: equal ones may differ by rounding in the last bits.
+constexpr double kTieSlack = 1e-12;
+
+bool passes(double score, double cutoff) {
+  return score > 0.0 && score >= cutoff * (1.0 - kTieSlack);
+}
+
 // Positive doubles order like their bits: 11 exponent and 4 mantissa bits give 32,768 buckets.
 constexpr int kBucketShift_bits = 48;
 constexpr size_t kBuckets = size_t{1} << 15;
@@ -40,7 +47,7 @@ std::vector<Edge> passing_edges(const GraphMatrix& matrix, std::span<const doubl
     const auto begin = size_t(matrix.rows.begin(row));
     for (size_t i = 0; i < columns.size(); ++i) {
       const double score = scores[begin + i];
-      if (score > 0.0 && score >= cutoff) {
+      if (passes(score, cutoff)) {
         edges.push_back({.source = columns[i],
                          .target = int32_t(matrix.layout.node_of_row(row)),
                          .weight = values[i],
@@ -184,7 +191,7 @@ PrunedGraph prune(const GraphMatrix& matrix, const PruneOptions& options) {
   pruned.node_cutoff = share_cutoff(full.node, options.node_threshold);
   pruned.keep.assign(size_t(layout.count()), 1);
   for (size_t node = 0; node < size_t(layout.first_token()); ++node) {
-    pruned.keep[node] = full.node[node] > 0.0 && full.node[node] >= pruned.node_cutoff ? 1 : 0;
+    pruned.keep[node] = passes(full.node[node], pruned.node_cutoff) ? 1 : 0;
   }
   const Influence kept = influence(matrix, BiasMode::kExcluded, pruned.keep);
   const std::vector<double> scores = edge_scores(matrix, kept, pruned.keep);
