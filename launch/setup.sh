@@ -72,7 +72,9 @@ install_packages() {
   fi
   say "1/4 system packages: installing ${missing[*]}"
   say "    (from nothing: about 300 MB to fetch, 1.4 GB on disk, one to three minutes)"
-  if ! { "${as_root[@]}" apt-get update -q &&
+  # The first line finishes what an interrupted run left half configured.
+  if ! { "${as_root[@]}" dpkg --configure -a &&
+         "${as_root[@]}" apt-get update -q &&
          "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
            apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$DEPS/apt.log" 2>&1; then
     tail -n 15 "$DEPS/apt.log" >&2
@@ -158,6 +160,7 @@ check_space() {
 main() {
   check_machine
   mkdir -p "$DEPS"
+  rm -rf "$DEPS"/.unpacking.*  # left by a run that was killed
   check_space
   install_packages
   make_venv
