@@ -80,7 +80,7 @@ copy_access() {
 # inside COMMAND: run it in the clone, with a clean environment but for the way to the archives.
 inside() {
   local name passed=()
-  for name in $(compgen -e | grep -iE '^PIP_|_proxy$|^SSL_CERT_FILE$' || true); do
+  for name in $(compgen -e | grep -iE '^PIP_|_proxy$|^SSL_CERT_FILE$' | grep -v FIND_LINKS || true); do
     passed+=("$name=${!name}")
   done
   chroot "$bare" /usr/bin/env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
