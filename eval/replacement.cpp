@@ -12,6 +12,8 @@ namespace {
 
 using models::HookPoint;
 
+constexpr size_t kShortestWindow_tokens = 3;  // one prediction at a position ≥ 1
+
 /// Per-prediction numbers of one changed model: KL, CE, whether the argmax agrees.
 struct Predictions {
   std::vector<double> kl, cross_entropy, agrees;
@@ -165,8 +167,7 @@ std::vector<std::vector<models::TokenId>> windows_of_rows(const data::ShardSet& 
       windows.back().push_back(token[i]);
     }
   }
-  constexpr size_t kShortest_tokens = 3;
-  std::erase_if(windows, [](const auto& window) { return window.size() < kShortest_tokens; });
+  std::erase_if(windows, [](const auto& window) { return window.size() < kShortestWindow_tokens; });
   if (std::cmp_greater(windows.size(), limit)) {
     windows.resize(static_cast<size_t>(limit));
   }

@@ -10,6 +10,7 @@
 
 #include <vector>
 
+#include "common/communicator.h"
 #include "common/json_file.h"
 #include "data/shard_set.h"
 #include "eval/trained_transcoder.h"
