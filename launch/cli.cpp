@@ -3,6 +3,7 @@
 #include "launch/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "common/error.h"
 #include "common/nearest.h"
@@ -136,28 +137,34 @@ std::string option_name(const std::string& key, bool positional) {
   return positional ? key + "," + names : names;
 }
 
-[[noreturn]] void fail_parse(const CLI::App& app, const CLI::ParseError& error,
-                             const std::vector<FlagCollector::Flag>& flags,
-                             const std::vector<std::string>& arguments) {
+/// Long flags this command knows, dashes instead of underscores included.
+std::vector<std::string> known_flags(const std::vector<FlagCollector::Flag>& flags) {
   std::vector<std::string> known{"--config", "--set", "--dry-run", "--help"};
   for (const auto& flag : flags) {
     known.push_back("--" + flag.name);
   }
-  std::string hint = fmt::format("See crossloom {} --help.", app.get_name());
+  return known;
+}
+
+/// CLI11 would take an unknown flag for a positional argument: refuse it by name first.
+void refuse_unknown_flags(const std::vector<std::string>& arguments,
+                          const std::vector<FlagCollector::Flag>& flags) {
+  const auto known = known_flags(flags);
   for (const auto& argument : arguments) {
-    const std::string name = argument.substr(0, argument.find('='));
-    const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
-    if (name.rfind("--", 0) == 0 && !is_known &&
-        std::string(error.what()).find(name) != std::string::npos) {
-      hint = fmt::format("Did you mean '{}'? {}", nearest_name(name, known), hint);
-      break;
+    std::string name = argument.substr(0, argument.find('='));
+    const bool is_flag = name.rfind("--", 0) == 0 && name.size() > 2;
+    const std::string as_given = name;
+    if (name != "--dry-run") {
+      std::replace(name.begin() + (is_flag ? 2 : 0), name.end(), '-', '_');
+    }
+    if (is_flag && std::find(known.begin(), known.end(), name) == known.end()) {
+      throw ConfigError({.what = fmt::format("There is no flag '{}'", as_given),
+                         .expected = fmt::format("one of: {}", fmt::join(known, ", ")),
+                         .got = as_given,
+                         .where = fmt::format("crossloom {}", arguments[0]),
+                         .hint = fmt::format("Did you mean '{}'?", nearest_name(name, known))});
     }
   }
-  throw ConfigError({.what = "The command line cannot be understood",
-                     .expected = {},
-                     .got = error.what(),
-                     .where = fmt::format("crossloom {}", app.get_name()),
-                     .hint = hint});
 }
 
 }  // namespace
@@ -177,6 +184,8 @@ Invocation parse_command_line(const std::vector<std::string>& arguments) {
   invocation.options = command.make_options();
   FlagCollector collector;
   invocation.options->visit(collector);
+
+  refuse_unknown_flags(arguments, collector.flags);
 
   CLI::App app(command.summary, command.name);
   std::string config;
@@ -208,7 +217,11 @@ Invocation parse_command_line(const std::vector<std::string>& arguments) {
     invocation.text = app.help();
     return invocation;
   } catch (const CLI::ParseError& error) {
-    fail_parse(app, error, collector.flags, arguments);
+    throw ConfigError({.what = "The command line cannot be understood",
+                       .expected = {},
+                       .got = error.what(),
+                       .where = fmt::format("crossloom {}", command.name),
+                       .hint = fmt::format("See crossloom {} --help.", command.name)});
   }
   read_options(*invocation.options, config, {});
   for (size_t i = 0; i < entries.size(); ++i) {
