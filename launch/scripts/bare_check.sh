@@ -59,6 +59,7 @@ make_system() {
   [ -x "$bare/usr/bin/git" ] || die "debootstrap failed; see $bare/debootstrap/debootstrap.log"
   mount -t proc proc "$bare/proc"
   mount --rbind /dev "$bare/dev"
+  mount --rbind /sys "$bare/sys"
 }
 
 # How this machine reaches package archives, for a chroot on the same network.
