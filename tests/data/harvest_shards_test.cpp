@@ -2,7 +2,10 @@
 // on after an interruption, and refuses what does not belong.
 #include "data/harvest_shards.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <fstream>
@@ -160,7 +163,7 @@ TEST_F(HarvestShards, GoesOnAfterAnInterruptionWithAnyRankCount) {
   const std::string cut = out_.file("cut");
   run(test::byte_job(whole), 2);
   const TextSource source = text();
-  int left = 30;  // forward passes until the power fails
+  int left = 31;  // forward passes until the power fails
   const auto comm = make_single_communicator();
   const auto failing = [&](const std::vector<TokenId>& ids) {
     if (--left < 0) {
@@ -180,6 +183,29 @@ TEST_F(HarvestShards, GoesOnAfterAnInterruptionWithAnyRankCount) {
   const ShardSet a(whole);
   const ShardSet b(cut);
   expect_same(all_of(a), all_of(b));
+}
+
+TEST_F(HarvestShards, AModelThatCannotRunLeavesTheFolderEmpty) {
+  const TextSource source = text();
+  run_ranks_as_threads(2, [&](Communicator& comm) {
+    EXPECT_THROW(harvest_shards(
+                     test::byte_job(out_.path()), source, test::byte_encoder(),
+                     [&](const auto&) -> WindowActivations {
+                       throw DataError({"no weights", {}, {}, {}, {}});
+                     },
+                     comm),
+                 DataError);
+  });
+  EXPECT_TRUE(std::filesystem::is_empty(out_.path()));
+}
+
+TEST_F(HarvestShards, OneAtATime) {
+  const int other = ::open(out_.path().c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  expect_error<DataError>([&] { run(test::byte_job(out_.path()), 1); },
+                          {"Another harvest is writing", out_.path()});
+  ::close(other);
+  EXPECT_NO_THROW(run(test::byte_job(out_.path()), 2));
 }
 
 TEST_F(HarvestShards, RefusesTooLittleDiskAtTheStart) {
