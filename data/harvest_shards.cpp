@@ -60,7 +60,21 @@ void clean_folder(const std::string& folder) {
   }
 }
 
-/// The manifest that is there, when it is of this request.
+std::string shard_path(const HarvestJob& job, const ShardEntry& entry) {
+  return (fs::path(job.folder) / entry.name).string();
+}
+
+std::vector<int64_t> missing_shards(const HarvestJob& job, const Manifest& plan) {
+  std::vector<int64_t> missing;
+  for (size_t i = 0; i < plan.shards.size(); ++i) {
+    if (!fs::exists(shard_path(job, plan.shards[i]))) {
+      missing.push_back(int64_t(i));
+    }
+  }
+  return missing;
+}
+
+/// The manifest that is there, when it is of this request; not complete when a shard is missing.
 std::optional<Manifest> earlier_manifest(const HarvestJob& job) {
   if (!has_manifest(job.folder)) {
     return std::nullopt;
@@ -74,7 +88,27 @@ std::optional<Manifest> earlier_manifest(const HarvestJob& job) {
                        .where = job.folder,
                        .hint = "Choose another output folder, or delete this one."});
   }
+  there.complete = there.complete && missing_shards(job, there).empty();
   return there;
+}
+
+/// Locks the folder (rank 0) and looks at what an earlier harvest left. Collective.
+std::optional<Manifest> begin(const HarvestJob& job, FolderLock& lock, Communicator& comm) {
+  std::optional<Manifest> earlier;
+  comm.agree([&] {
+    if (comm.rank() == 0) {
+      lock = lock_folder(job.folder);
+    }
+  });
+  comm.agree([&] {
+    earlier = earlier_manifest(job);
+    if (comm.rank() == 0 && earlier && earlier->complete) {
+      const ShardSet whole(job.folder);  // nothing was damaged since
+    } else if (comm.rank() == 0) {
+      clean_folder(job.folder);
+    }
+  });
+  return earlier;
 }
 
 /// Writes one shard, window by window; returns its digest. `progress` counts on from `done`.
@@ -94,15 +128,13 @@ uint64_t write_shard(const std::string& path, const ShardHeader& header,
   return writer.finish();
 }
 
-std::string shard_path(const HarvestJob& job, const ShardEntry& entry) {
-  return (fs::path(job.folder) / entry.name).string();
-}
-
 /// The digest of a whole shard that an earlier run left. Throws DataError when it is not ours.
 uint64_t check_earlier_shard(const HarvestJob& job, const ShardEntry& entry) {
   const ShardReader shard(shard_path(job, entry));
   require_same(job.header.identity, shard.header().identity, shard.path());
-  if (shard.header().rows != entry.rows || shard.header().row_offset != entry.row_offset) {
+  const bool known = !entry.xxh3.empty();  // by a manifest that was complete once
+  if (shard.header().rows != entry.rows || shard.header().row_offset != entry.row_offset ||
+      (known && hex(shard.digest()) != entry.xxh3)) {
     throw DataError(
         {.what = "A shard of an earlier run does not fit the plan",
          .expected = fmt::format("{} rows from row {}", entry.rows, entry.row_offset),
@@ -147,16 +179,6 @@ void check_plan(const Manifest& plan, const std::vector<TokenWindow>& windows,
                      .where = text.name(0),
                      .hint = "Check the text and the tokenizer."});
   }
-}
-
-std::vector<int64_t> missing_shards(const HarvestJob& job, const Manifest& plan) {
-  std::vector<int64_t> missing;
-  for (size_t i = 0; i < plan.shards.size(); ++i) {
-    if (!fs::exists(shard_path(job, plan.shards[i]))) {
-      missing.push_back(int64_t(i));
-    }
-  }
-  return missing;
 }
 
 /// Makes this rank's shards and fills in all digests. Collective at its end.
@@ -208,26 +230,37 @@ void try_forward(const Manifest& plan, const std::vector<int64_t>& missing,
   }
 }
 
+/// Plans the shards, makes sure that they can be made, and writes the manifest. Collective.
+Manifest make_plan(const HarvestJob& job, const std::optional<Manifest>& earlier,
+                   const std::vector<TokenWindow>& windows, std::vector<int64_t>& missing,
+                   const TextSource& text, WindowRows& source, Communicator& comm) {
+  Manifest plan;
+  comm.agree([&] {
+    plan = earlier ? *earlier : new_plan(job, windows, comm.size());
+    missing = missing_shards(job, plan);
+    check_plan(plan, windows, text);
+    if (comm.rank() == 0) {
+      require_disk(job, plan, missing);
+    }
+    try_forward(plan, missing, windows, source, comm);
+  });
+  for (const int64_t index : missing) {
+    plan.shards[size_t(index)].xxh3.clear();
+  }
+  comm.agree([&] {
+    if (comm.rank() == 0) {
+      write_manifest(job.folder, plan);
+    }
+  });
+  return plan;
+}
+
 }  // namespace
 
 Manifest harvest_shards(const HarvestJob& job, const TextSource& text, const TextEncoder& encoder,
                         const WindowForward& forward, Communicator& comm) {
-  const bool first = comm.rank() == 0;
-  std::optional<Manifest> earlier;
   FolderLock lock;
-  comm.agree([&] {
-    if (first) {
-      lock = lock_folder(job.folder);
-    }
-  });
-  comm.agree([&] {
-    earlier = earlier_manifest(job);
-    if (first && earlier && earlier->complete) {
-      const ShardSet whole(job.folder);  // nothing was damaged since
-    } else if (first) {
-      clean_folder(job.folder);
-    }
-  });
+  const auto earlier = begin(job, lock, comm);
   if (earlier && earlier->complete) {
     log::info("{} already holds these {} tokens: nothing to do", job.folder, earlier->rows);
     return *earlier;
@@ -235,26 +268,12 @@ Manifest harvest_shards(const HarvestJob& job, const TextSource& text, const Tex
   const auto windows =
       plan_windows(text, encoder, job.header.identity.context_len, job.max_tokens, comm);
   WindowRows source(text, encoder, forward, job.header.identity);
-  Manifest plan;
   std::vector<int64_t> missing;
-  comm.agree([&] {
-    plan = earlier ? *earlier : new_plan(job, windows, comm.size());
-    missing = missing_shards(job, plan);
-    check_plan(plan, windows, text);
-    if (first) {
-      require_disk(job, plan, missing);
-    }
-    try_forward(plan, missing, windows, source, comm);
-  });
-  comm.agree([&] {
-    if (first && !earlier) {
-      write_manifest(job.folder, plan);
-    }
-  });
+  Manifest plan = make_plan(job, earlier, windows, missing, text, source, comm);
   write_shards(job, windows, plan, missing, source, comm);
   plan.complete = true;
   comm.agree([&] {
-    if (first) {
+    if (comm.rank() == 0) {
       write_manifest(job.folder, plan);
     }
   });

@@ -185,6 +185,23 @@ TEST_F(HarvestShards, GoesOnAfterAnInterruptionWithAnyRankCount) {
   expect_same(all_of(a), all_of(b));
 }
 
+TEST_F(HarvestShards, ALostShardOfACompleteCacheIsMadeAgain) {
+  const std::string whole = out_.file("whole");
+  const std::string hurt = out_.file("hurt");
+  run(test::byte_job(whole), 2);
+  run(test::byte_job(hurt), 2);
+  const auto kept = std::filesystem::last_write_time(out_.file("hurt/shard_00002.h5"));
+  std::filesystem::remove(out_.file("hurt/shard_00001.h5"));
+  run(test::byte_job(hurt), 1);
+  EXPECT_EQ(std::filesystem::last_write_time(out_.file("hurt/shard_00002.h5")), kept);
+  const ShardSet a(whole);
+  const ShardSet b(hurt);
+  expect_same(all_of(a), all_of(b));
+  std::filesystem::remove(out_.file("hurt/shard_00001.h5"));
+  std::filesystem::copy_file(out_.file("hurt/shard_00002.h5"), out_.file("hurt/shard_00001.h5"));
+  expect_error<DataError>([&] { run(test::byte_job(hurt), 1); }, {"shard_00001.h5"});
+}
+
 TEST_F(HarvestShards, AModelThatCannotRunLeavesTheFolderEmpty) {
   const TextSource source = text();
   run_ranks_as_threads(2, [&](Communicator& comm) {
