@@ -1,9 +1,15 @@
 #include "data/harvest_shards.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <optional>
 
+#include "common/handle.h"
 #include "common/log.h"
 #include "common/output_file.h"
 #include "common/progress.h"
@@ -11,15 +17,34 @@
 #include "data/shard_reader.h"
 #include "data/shard_set.h"
 #include "data/shard_writer.h"
+#include "data/window_rows.h"
 
 namespace crossloom::data {
 namespace {
 
 namespace fs = std::filesystem;
 
+struct CloseDescriptor {
+  void operator()(int descriptor) const noexcept { ::close(descriptor); }
+};
+using FolderLock = UniqueHandle<int, CloseDescriptor, -1>;
+
+/// One harvest at a time writes into a folder. File systems without such locks are let pass.
+FolderLock lock_folder(const std::string& folder) {
+  make_folders(folder);
+  FolderLock lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    throw DataError({.what = "Another harvest is writing into this folder",
+                     .expected = "one at a time",
+                     .got = "a locked folder",
+                     .where = folder,
+                     .hint = "Wait for it to end, or choose another folder."});
+  }
+  return lock;
+}
+
 /// Removes what a killed harvest left; refuses shards that no manifest explains.
 void clean_folder(const std::string& folder) {
-  make_folders(folder);
   const bool explained = has_manifest(folder);
   for (const auto& file : fs::directory_iterator(folder)) {
     const auto name = file.path().filename().string();
@@ -35,7 +60,21 @@ void clean_folder(const std::string& folder) {
   }
 }
 
-/// The manifest that is there, when it is of this request.
+std::string shard_path(const HarvestJob& job, const ShardEntry& entry) {
+  return (fs::path(job.folder) / entry.name).string();
+}
+
+std::vector<int64_t> missing_shards(const HarvestJob& job, const Manifest& plan) {
+  std::vector<int64_t> missing;
+  for (size_t i = 0; i < plan.shards.size(); ++i) {
+    if (!fs::exists(shard_path(job, plan.shards[i]))) {
+      missing.push_back(int64_t(i));
+    }
+  }
+  return missing;
+}
+
+/// The manifest that is there, when it is of this request; not complete when a shard is missing.
 std::optional<Manifest> earlier_manifest(const HarvestJob& job) {
   if (!has_manifest(job.folder)) {
     return std::nullopt;
@@ -49,87 +88,53 @@ std::optional<Manifest> earlier_manifest(const HarvestJob& job) {
                        .where = job.folder,
                        .hint = "Choose another output folder, or delete this one."});
   }
+  there.complete = there.complete && missing_shards(job, there).empty();
   return there;
 }
 
-/// Writes the rows of one shard, window by window.
-class ShardJob {
- public:
-  ShardJob(const TextSource& text, const TextEncoder& encoder, const WindowForward& forward,
-           Progress& progress)
-      : text_(text), encoder_(encoder), forward_(forward), progress_(progress) {}
-
-  uint64_t write(const std::string& path, const ShardHeader& header,
-                 const std::vector<TokenWindow>& windows) {
-    ShardWriter writer(path, header);
-    const int64_t end = header.row_offset + header.rows;
-    auto window =
-        std::upper_bound(windows.begin(), windows.end(), header.row_offset,
-                         [](int64_t row, const TokenWindow& w) { return row < w.first_row; });
-    --window;  // the one that holds the first row
-    for (; window != windows.end() && window->first_row < end; ++window) {
-      const int64_t from = std::max<int64_t>(0, header.row_offset - window->first_row);
-      const int64_t count = std::min(window->rows, end - window->first_row) - from;
-      writer.append(rows_of(*window, from, count, header.identity));
-      done_ += count;
-      progress_.update(done_);
+/// Locks the folder (rank 0) and looks at what an earlier harvest left. Collective.
+std::optional<Manifest> begin(const HarvestJob& job, FolderLock& lock, Communicator& comm) {
+  std::optional<Manifest> earlier;
+  comm.agree([&] {
+    if (comm.rank() == 0) {
+      lock = lock_folder(job.folder);
     }
-    return writer.finish();
-  }
-
- private:
-  /// Rows [from, from + count) of a window; row i is position i + 1.
-  Batch rows_of(const TokenWindow& window, int64_t from, int64_t count, const ShardIdentity& id) {
-    const std::vector<TokenId> ids = window_ids(window);
-    const WindowActivations all = forward_(ids);
-    const auto positions = int64_t(ids.size());
-    CROSSLOOM_CHECK(std::cmp_equal(all.x.size(), id.layers) && all.x.size() == all.y.size(),
-                    "the forward pass gave {} layers, {} expected", all.x.size(), id.layers);
-    Batch rows;
-    for (size_t layer = 0; layer < all.x.size(); ++layer) {
-      check_shape(all.x[layer], {positions, id.width_in}, "inputs of a window");
-      check_shape(all.y[layer], {positions, id.width_out}, "targets of a window");
-      rows.x.push_back(all.x[layer].narrow(0, from + 1, count).to(at::kBFloat16).contiguous());
-      rows.y.push_back(all.y[layer].narrow(0, from + 1, count).to(at::kBFloat16).contiguous());
+  });
+  comm.agree([&] {
+    earlier = earlier_manifest(job);
+    if (comm.rank() == 0 && earlier && earlier->complete) {
+      const ShardSet whole(job.folder);  // nothing was damaged since
+    } else if (comm.rank() == 0) {
+      clean_folder(job.folder);
     }
-    rows.tokens = at::empty({count}, at::kInt);
-    std::copy_n(ids.begin() + from + 1, count, rows.tokens.mutable_data_ptr<int32_t>());
-    rows.documents = at::full({count}, window.document, at::kLong);
-    rows.positions = at::arange(from + 1, from + 1 + count, at::kInt);
-    return rows;
+  });
+  return earlier;
+}
+
+/// Writes one shard, window by window; returns its digest. `progress` counts on from `done`.
+uint64_t write_shard(const std::string& path, const ShardHeader& header,
+                     const std::vector<TokenWindow>& windows, WindowRows& source,
+                     Progress& progress, int64_t done) {
+  ShardWriter writer(path, header);
+  const int64_t end = header.row_offset + header.rows;
+  auto window = window_at(windows, header.row_offset);
+  for (; window != windows.end() && window->first_row < end; ++window) {
+    const int64_t from = std::max<int64_t>(0, header.row_offset - window->first_row);
+    const int64_t count = std::min(window->rows, end - window->first_row) - from;
+    writer.append(source.rows(*window, from, count));
+    done += count;
+    progress.update(done);
   }
-
-  /// Ids of a window, BOS in front: [rows + 1].
-  std::vector<TokenId> window_ids(const TokenWindow& window) {
-    if (window.document != document_) {
-      document_ids_ = encoder_.encode(text_.text(window.document));
-      document_ = window.document;
-    }
-    const auto begin = document_ids_.begin() + window.begin;
-    auto ids = encoder_.add_bos({begin, begin + window.length});
-    CROSSLOOM_CHECK(std::cmp_equal(ids.size(), window.rows + 1), "{} ids for {} rows", ids.size(),
-                    window.rows);
-    return ids;
-  }
-
-  const TextSource& text_;
-  const TextEncoder& encoder_;
-  const WindowForward& forward_;
-  Progress& progress_;
-  int64_t done_ = 0;
-  int64_t document_ = -1;  // whose ids are in document_ids_
-  std::vector<TokenId> document_ids_;
-};
-
-std::string shard_path(const HarvestJob& job, const ShardEntry& entry) {
-  return (fs::path(job.folder) / entry.name).string();
+  return writer.finish();
 }
 
 /// The digest of a whole shard that an earlier run left. Throws DataError when it is not ours.
 uint64_t check_earlier_shard(const HarvestJob& job, const ShardEntry& entry) {
   const ShardReader shard(shard_path(job, entry));
   require_same(job.header.identity, shard.header().identity, shard.path());
-  if (shard.header().rows != entry.rows || shard.header().row_offset != entry.row_offset) {
+  const bool known = !entry.xxh3.empty();  // by a manifest that was complete once
+  if (shard.header().rows != entry.rows || shard.header().row_offset != entry.row_offset ||
+      (known && hex(shard.digest()) != entry.xxh3)) {
     throw DataError(
         {.what = "A shard of an earlier run does not fit the plan",
          .expected = fmt::format("{} rows from row {}", entry.rows, entry.row_offset),
@@ -152,27 +157,33 @@ void require_disk(const HarvestJob& job, const Manifest& plan, const std::vector
   require_free_bytes(job.folder, need_bytes * 1.01, "the activation shards");  // 1 %: metadata
 }
 
-Manifest new_plan(const HarvestJob& job, int64_t rows, int64_t rank_count) {
+int64_t row_count(const std::vector<TokenWindow>& windows) {
+  return windows.empty() ? 0 : windows.back().first_row + windows.back().rows;
+}
+
+Manifest new_plan(const HarvestJob& job, const std::vector<TokenWindow>& windows,
+                  int64_t rank_count) {
+  const int64_t rows = row_count(windows);
   return {.complete = false,
           .rows = rows,
           .request = job.request,
           .shards = plan_shards(rows, job.header.chunk_rows, job.shard_rows, rank_count)};
 }
 
-std::vector<int64_t> missing_shards(const HarvestJob& job, const Manifest& plan) {
-  std::vector<int64_t> missing;
-  for (size_t i = 0; i < plan.shards.size(); ++i) {
-    if (!fs::exists(shard_path(job, plan.shards[i]))) {
-      missing.push_back(int64_t(i));
-    }
+void check_plan(const Manifest& plan, const std::vector<TokenWindow>& windows,
+                const TextSource& text) {
+  if (plan.rows == 0 || plan.rows != row_count(windows)) {
+    throw DataError({.what = "The text does not give the tokens it should",
+                     .expected = plan.rows == 0 ? "some" : fmt::format("{} tokens", plan.rows),
+                     .got = fmt::format("{} tokens", row_count(windows)),
+                     .where = text.name(0),
+                     .hint = "Check the text and the tokenizer."});
   }
-  return missing;
 }
 
 /// Makes this rank's shards and fills in all digests. Collective at its end.
 void write_shards(const HarvestJob& job, const std::vector<TokenWindow>& windows, Manifest& plan,
-                  const std::vector<int64_t>& missing, const TextSource& text,
-                  const TextEncoder& encoder, const WindowForward& forward, Communicator& comm) {
+                  const std::vector<int64_t>& missing, WindowRows& source, Communicator& comm) {
   std::vector<int64_t> owner(plan.shards.size(), 0);
   std::vector<uint64_t> digests(plan.shards.size(), 0);
   const auto mine = deal_shards(missing, comm.rank(), comm.size());
@@ -183,14 +194,16 @@ void write_shards(const HarvestJob& job, const std::vector<TokenWindow>& windows
   Progress progress(
       comm.size() == 1 ? "harvest" : fmt::format("harvest (1 of {} ranks)", comm.size()), my_rows,
       "tokens");
-  ShardJob work(text, encoder, forward, progress);
+  int64_t done = 0;
   for (const int64_t index : mine) {
     const ShardEntry& entry = plan.shards[size_t(index)];
     ShardHeader header = job.header;
     header.rows = entry.rows;
     header.row_offset = entry.row_offset;
-    digests[size_t(index)] = work.write(shard_path(job, entry), header, windows);
+    digests[size_t(index)] =
+        write_shard(shard_path(job, entry), header, windows, source, progress, done);
     owner[size_t(index)] = comm.rank();
+    done += entry.rows;
   }
   for (size_t i = 0; comm.rank() == 0 && i < plan.shards.size(); ++i) {
     if (std::find(missing.begin(), missing.end(), int64_t(i)) == missing.end()) {
@@ -206,55 +219,61 @@ void write_shards(const HarvestJob& job, const std::vector<TokenWindow>& windows
   }
 }
 
+/// Before anything is written, on every rank that will work: one window goes through the model, so
+/// that weights that cannot be loaded or a wrong shape leave the folder as it was.
+void try_forward(const Manifest& plan, const std::vector<int64_t>& missing,
+                 const std::vector<TokenWindow>& windows, WindowRows& source, Communicator& comm) {
+  const auto mine = deal_shards(missing, comm.rank(), comm.size());
+  if (!mine.empty()) {
+    const auto window = window_at(windows, plan.shards[size_t(mine.front())].row_offset);
+    source.rows(*window, 0, window->rows);
+  }
+}
+
+/// Plans the shards, makes sure that they can be made, and writes the manifest. Collective.
+Manifest make_plan(const HarvestJob& job, const std::optional<Manifest>& earlier,
+                   const std::vector<TokenWindow>& windows, std::vector<int64_t>& missing,
+                   const TextSource& text, WindowRows& source, Communicator& comm) {
+  Manifest plan;
+  comm.agree([&] {
+    plan = earlier ? *earlier : new_plan(job, windows, comm.size());
+    missing = missing_shards(job, plan);
+    check_plan(plan, windows, text);
+    if (comm.rank() == 0) {
+      require_disk(job, plan, missing);
+    }
+    try_forward(plan, missing, windows, source, comm);
+  });
+  for (const int64_t index : missing) {
+    plan.shards[size_t(index)].xxh3.clear();
+  }
+  comm.agree([&] {
+    if (comm.rank() == 0) {
+      write_manifest(job.folder, plan);
+    }
+  });
+  return plan;
+}
+
 }  // namespace
 
 Manifest harvest_shards(const HarvestJob& job, const TextSource& text, const TextEncoder& encoder,
                         const WindowForward& forward, Communicator& comm) {
-  const bool first = comm.rank() == 0;
-  std::optional<Manifest> earlier;
-  comm.agree([&] {
-    if (first) {
-      clean_folder(job.folder);
-    }
-  });
-  comm.agree([&] {
-    earlier = earlier_manifest(job);
-    if (earlier && earlier->complete && first) {
-      const ShardSet whole(job.folder);  // nothing was damaged since
-    }
-  });
+  FolderLock lock;
+  const auto earlier = begin(job, lock, comm);
   if (earlier && earlier->complete) {
     log::info("{} already holds these {} tokens: nothing to do", job.folder, earlier->rows);
     return *earlier;
   }
   const auto windows =
       plan_windows(text, encoder, job.header.identity.context_len, job.max_tokens, comm);
-  const int64_t rows = windows.empty() ? 0 : windows.back().first_row + windows.back().rows;
-  Manifest plan;
+  WindowRows source(text, encoder, forward, job.header.identity);
   std::vector<int64_t> missing;
-  comm.agree([&] {
-    if (rows == 0 || (earlier && earlier->rows != rows)) {
-      throw DataError({.what = "The text does not give the tokens it should",
-                       .expected = earlier ? fmt::format("{} tokens", earlier->rows) : "some",
-                       .got = fmt::format("{} tokens", rows),
-                       .where = text.name(0),
-                       .hint = "Check the text and the tokenizer."});
-    }
-    plan = earlier ? *earlier : new_plan(job, rows, comm.size());
-    missing = missing_shards(job, plan);
-    if (first) {
-      require_disk(job, plan, missing);
-    }
-  });
-  comm.agree([&] {
-    if (first && !earlier) {
-      write_manifest(job.folder, plan);
-    }
-  });
-  write_shards(job, windows, plan, missing, text, encoder, forward, comm);
+  Manifest plan = make_plan(job, earlier, windows, missing, text, source, comm);
+  write_shards(job, windows, plan, missing, source, comm);
   plan.complete = true;
   comm.agree([&] {
-    if (first) {
+    if (comm.rank() == 0) {
       write_manifest(job.folder, plan);
     }
   });

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/error.h"
 #include "common/mapped_file.h"
 #include "data/shard_format.h"
 
@@ -20,6 +21,14 @@ std::string model_revision(const std::string& model_folder) {
     if (file.path().extension() == ".safetensors") {
       files.push_back(file.path().string());
     }
+  }
+  if (code || files.empty()) {
+    throw DataError({.what = "A model folder has no weights",
+                     .expected = "*.safetensors",
+                     .got = code ? code.message() : "none",
+                     .where = model_folder,
+                     .hint = "Give a Hugging Face folder with config.json, *.safetensors and "
+                             "tokenizer.json."});
   }
   std::sort(files.begin(), files.end());
   files.insert(files.begin(), (fs::path(model_folder) / "config.json").string());

@@ -2,7 +2,10 @@
 // on after an interruption, and refuses what does not belong.
 #include "data/harvest_shards.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <fstream>
@@ -160,7 +163,7 @@ TEST_F(HarvestShards, GoesOnAfterAnInterruptionWithAnyRankCount) {
   const std::string cut = out_.file("cut");
   run(test::byte_job(whole), 2);
   const TextSource source = text();
-  int left = 30;  // forward passes until the power fails
+  int left = 31;  // forward passes until the power fails
   const auto comm = make_single_communicator();
   const auto failing = [&](const std::vector<TokenId>& ids) {
     if (--left < 0) {
@@ -180,6 +183,46 @@ TEST_F(HarvestShards, GoesOnAfterAnInterruptionWithAnyRankCount) {
   const ShardSet a(whole);
   const ShardSet b(cut);
   expect_same(all_of(a), all_of(b));
+}
+
+TEST_F(HarvestShards, ALostShardOfACompleteCacheIsMadeAgain) {
+  const std::string whole = out_.file("whole");
+  const std::string hurt = out_.file("hurt");
+  run(test::byte_job(whole), 2);
+  run(test::byte_job(hurt), 2);
+  const auto kept = std::filesystem::last_write_time(out_.file("hurt/shard_00002.h5"));
+  std::filesystem::remove(out_.file("hurt/shard_00001.h5"));
+  run(test::byte_job(hurt), 1);
+  EXPECT_EQ(std::filesystem::last_write_time(out_.file("hurt/shard_00002.h5")), kept);
+  const ShardSet a(whole);
+  const ShardSet b(hurt);
+  expect_same(all_of(a), all_of(b));
+  std::filesystem::remove(out_.file("hurt/shard_00001.h5"));
+  std::filesystem::copy_file(out_.file("hurt/shard_00002.h5"), out_.file("hurt/shard_00001.h5"));
+  expect_error<DataError>([&] { run(test::byte_job(hurt), 1); }, {"shard_00001.h5"});
+}
+
+TEST_F(HarvestShards, AModelThatCannotRunLeavesTheFolderEmpty) {
+  const TextSource source = text();
+  run_ranks_as_threads(2, [&](Communicator& comm) {
+    EXPECT_THROW(harvest_shards(
+                     test::byte_job(out_.path()), source, test::byte_encoder(),
+                     [&](const auto&) -> WindowActivations {
+                       throw DataError({"no weights", {}, {}, {}, {}});
+                     },
+                     comm),
+                 DataError);
+  });
+  EXPECT_TRUE(std::filesystem::is_empty(out_.path()));
+}
+
+TEST_F(HarvestShards, OneAtATime) {
+  const int other = ::open(out_.path().c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  expect_error<DataError>([&] { run(test::byte_job(out_.path()), 1); },
+                          {"Another harvest is writing", out_.path()});
+  ::close(other);
+  EXPECT_NO_THROW(run(test::byte_job(out_.path()), 2));
 }
 
 TEST_F(HarvestShards, RefusesTooLittleDiskAtTheStart) {
