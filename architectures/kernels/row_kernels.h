@@ -1,0 +1,26 @@
+// The two inner loops of all sparse work: a weighted sum of table rows, and dot products with table
+// rows. Raw pointers, no tensors; compiled for baseline x86-64, FMA and AVX-512, chosen at load
+// time by CPU feature.
+//
+// The association of every sum is fixed by (count, n) alone, so results do not depend on thread
+// count or on how the callers cut the work; they may differ between CPUs with and without FMA.
+#pragma once
+
+#include <cstdint>
+
+namespace crossloom::architectures::kernels {
+
+/// y[i] += Σ_j weight[j] · table[index[j]·stride + i] for i in [0, n): one addition at a time,
+/// j ascending. The block of y stays in registers, so a table row costs one load per element.
+void gather_add(int64_t count, const int32_t* index, const float* weight, const float* table,
+                int64_t stride, int64_t n, float* y);
+void gather_add(int64_t count, const int32_t* index, const double* weight, const double* table,
+                int64_t stride, int64_t n, double* y);
+
+/// out[j] += Σ_i table[index[j]·stride + i] · x[i] for i in [0, n).
+void gather_dot(int64_t count, const int32_t* index, const float* table, int64_t stride, int64_t n,
+                const float* x, float* out);
+void gather_dot(int64_t count, const int32_t* index, const double* table, int64_t stride, int64_t n,
+                const double* x, double* out);
+
+}  // namespace crossloom::architectures::kernels
