@@ -17,7 +17,7 @@ constexpr double kOracleTolerance = 1e-10;
 constexpr double kDifferenceStep = 1e-3;
 constexpr double kDifferenceTolerance = 1e-8;
 
-class EveryRow : public ::testing::TestWithParam<Registry::Row> {};
+class Gradients : public ::testing::TestWithParam<Registry::Row> {};
 
 const Sizes kSizes[] = {
     {.tokens = 7, .layers = 3, .width = 5, .features = 11, .k = 3},
@@ -45,7 +45,7 @@ std::vector<at::Tensor> inputs(const Sizes& sizes) {
   return x;
 }
 
-TEST_P(EveryRow, StagedBackwardEqualsTheAutogradOracle) {
+TEST_P(Gradients, StagedBackwardEqualsTheAutogradOracle) {
   for (const Sizes& sizes : kSizes) {
     const auto transcoder = random_transcoder(GetParam().name, sizes);
     const auto x = inputs(sizes);
@@ -87,7 +87,7 @@ double loss_at(const Transcoder& transcoder, const at::Tensor& element, double v
   return result.loss;
 }
 
-TEST_P(EveryRow, GradientsEqualCentralDifferences) {
+TEST_P(Gradients, GradientsEqualCentralDifferences) {
   const Sizes& sizes = kSizes[0];
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const auto x = inputs(sizes);
@@ -105,8 +105,7 @@ TEST_P(EveryRow, GradientsEqualCentralDifferences) {
         return loss_at(*transcoder, element, centre + steps * kDifferenceStep, x, y, step.codes,
                        kept);
       };
-      const double difference =
-          (8.0 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12.0 * kDifferenceStep);
+      const double difference = (8.0 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12.0 * kDifferenceStep);
       if (!kept) {
         ++at_a_kink;
         continue;
@@ -120,7 +119,7 @@ TEST_P(EveryRow, GradientsEqualCentralDifferences) {
   EXPECT_GT(compared, 50);
 }
 
-TEST_P(EveryRow, ColumnRangesAddUpToTheWhole) {
+TEST_P(Gradients, ColumnRangesAddUpToTheWhole) {
   const Sizes sizes{.tokens = 9, .layers = 3, .width = 128, .features = 20, .k = 4};
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const auto x = random_rows(sizes, at::kDouble, 5);
@@ -157,7 +156,7 @@ TEST_P(EveryRow, ColumnRangesAddUpToTheWhole) {
   }
 }
 
-TEST_P(EveryRow, GradientDescentOverfitsOneBatch) {
+TEST_P(Gradients, GradientDescentOverfitsOneBatch) {
   const Sizes sizes{.tokens = 8, .layers = 2, .width = 6, .features = 24, .k = 8};
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const auto x = random_rows(sizes, at::kDouble, 5);
@@ -172,12 +171,8 @@ TEST_P(EveryRow, GradientDescentOverfitsOneBatch) {
   EXPECT_LT(staged_step(*transcoder, x, y).loss, 0.2 * before);
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryRow, ::testing::ValuesIn(Registry::instance().rows()),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(EveryRow, Gradients, ::testing::ValuesIn(Registry::instance().rows()),
+                         row_test_name);
 
 }  // namespace
 }  // namespace crossloom::architectures::test

@@ -2,6 +2,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "architectures/clt.h"
 #include "architectures/plt.h"
 #include "tests/architectures/staged_step.h"
@@ -79,7 +81,7 @@ TEST(Topologies, WithOneLayerCltIsPlt) {
   }
 }
 
-class EveryRow : public ::testing::TestWithParam<Registry::Row> {};
+class Identities : public ::testing::TestWithParam<Registry::Row> {};
 
 int64_t element_count(const Transcoder& transcoder) {
   int64_t count = 0;
@@ -89,7 +91,7 @@ int64_t element_count(const Transcoder& transcoder) {
   return count;
 }
 
-TEST_P(EveryRow, HasTheParametersOfItsFormula) {
+TEST_P(Identities, HasTheParametersOfItsFormula) {
   const Sizes sizes{.layers = 4, .width = 6, .features = 10, .k = 2};
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const int64_t l = sizes.layers;
@@ -115,7 +117,7 @@ void permute_features(const Transcoder& transcoder, const at::Tensor& permutatio
   }
 }
 
-TEST_P(EveryRow, PermutingFeaturesLeavesTheLossUnchanged) {
+TEST_P(Identities, PermutingFeaturesLeavesTheLossUnchanged) {
   const Sizes sizes;
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const auto x = random_rows(sizes, at::kDouble, 5);
@@ -130,7 +132,7 @@ TEST_P(EveryRow, PermutingFeaturesLeavesTheLossUnchanged) {
 /// Sizes at which the work is split between threads and into panels.
 const Sizes kLarge{.tokens = 300, .layers = 3, .width = 200, .features = 1000, .k = 12};
 
-TEST_P(EveryRow, TwoThreadsGiveTheBitsOfOne) {
+TEST_P(Identities, TwoThreadsGiveTheBitsOfOne) {
   for (const auto type : {at::kFloat, at::kDouble}) {
     const auto transcoder = random_transcoder(GetParam().name, kLarge, type);
     const auto x = random_rows(kLarge, type, 5);
@@ -153,7 +155,7 @@ TEST_P(EveryRow, TwoThreadsGiveTheBitsOfOne) {
   }
 }
 
-TEST_P(EveryRow, Float32EqualsTheDenseOracleUpToRounding) {
+TEST_P(Identities, Float32EqualsTheDenseOracleUpToRounding) {
   constexpr double kFloat32Relative = 2e-5;  // sums of a few hundred terms at 6e-8 each
   const auto transcoder = random_transcoder(GetParam().name, kLarge, at::kFloat);
   const auto x = random_rows(kLarge, at::kFloat, 5);
@@ -169,7 +171,7 @@ TEST_P(EveryRow, Float32EqualsTheDenseOracleUpToRounding) {
   }
 }
 
-TEST_P(EveryRow, DecodesThroughItsWrittenRows) {
+TEST_P(Identities, DecodesThroughItsWrittenRows) {
   const Sizes sizes;
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const auto x = random_rows(sizes, at::kDouble, 5);
@@ -195,12 +197,8 @@ TEST_P(EveryRow, DecodesThroughItsWrittenRows) {
                         transcoder->read_rows(1, all).index_select(0, some)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryRow, ::testing::ValuesIn(Registry::instance().rows()),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(EveryRow, Identities, ::testing::ValuesIn(Registry::instance().rows()),
+                         row_test_name);
 
 }  // namespace
 }  // namespace crossloom::architectures::test

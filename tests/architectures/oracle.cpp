@@ -66,8 +66,8 @@ StepResult oracle_step(const Registry::Row& row, const Transcoder& transcoder,
   const Named leaves = leaves_of(transcoder);
   std::vector<at::Tensor> a;
   for (size_t l = 0; l < x.size(); ++l) {
-    const at::Tensor h = at::mm(x[l].to(at::kDouble), named(leaves, "W_enc", l).t()) +
-                         named(leaves, "b_enc", l);
+    const at::Tensor h =
+        at::mm(x[l].to(at::kDouble), named(leaves, "W_enc", l).t()) + named(leaves, "b_enc", l);
     a.push_back(activate(row, transcoder.options(), h));
     a.back().retain_grad();
   }

@@ -1,5 +1,7 @@
 #include "tests/architectures/staged_step.h"
 
+#include <algorithm>
+
 #include "architectures/initial_weights.h"
 
 namespace crossloom::architectures::test {
@@ -24,8 +26,8 @@ std::unique_ptr<Transcoder> random_transcoder(const std::string& name, const Siz
   options.features = sizes.features;
   options.k = sizes.k;
   options.seed = seed;
-  auto transcoder = Registry::instance().create(
-      options, {sizes.layers, sizes.width, sizes.features}, type);
+  auto transcoder =
+      Registry::instance().create(options, {sizes.layers, sizes.width, sizes.features}, type);
   uint64_t key = 100 * static_cast<uint64_t>(seed);
   for (const Parameter& parameter : transcoder->parameters()) {
     parameter.value.copy_(random_tensor(parameter.value.sizes(), type, ++key, 0.7));
@@ -72,8 +74,8 @@ StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tenso
   }
   result.value_grad = transcoder.decode_backward(result.codes, x, y_grad, columns, sink);
   for (size_t l = 0; l < y.size(); ++l) {
-    transcoder.encode_backward(static_cast<int64_t>(l), x[l], result.codes[l],
-                               result.value_grad[l], sink);
+    transcoder.encode_backward(static_cast<int64_t>(l), x[l], result.codes[l], result.value_grad[l],
+                               sink);
   }
   result.gradients = sink.gradients;
   result.finished_calls = sink.finished_calls;
@@ -96,6 +98,12 @@ double distance(const at::Tensor& a, const at::Tensor& b) {
 
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   return at::equal(a, b);
+}
+
+std::string row_test_name(const ::testing::TestParamInfo<Registry::Row>& row) {
+  std::string name = row.param.name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
 }
 
 }  // namespace crossloom::architectures::test

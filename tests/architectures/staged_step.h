@@ -1,6 +1,8 @@
 // One training step through the stages, and the same step by automatic differentiation: the oracle.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,5 +66,8 @@ at::Tensor dense(const LayerCodes& codes, int64_t features);
 /// Largest |a − b|.
 double distance(const at::Tensor& a, const at::Tensor& b);
 bool same_bits(const at::Tensor& a, const at::Tensor& b);
+
+/// "clt-topk" → "clt_topk": a name GoogleTest accepts.
+std::string row_test_name(const ::testing::TestParamInfo<Registry::Row>& row);
 
 }  // namespace crossloom::architectures::test

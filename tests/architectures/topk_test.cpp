@@ -118,9 +118,9 @@ TEST(TopK, UnorderedCandidatesAreOurBug) {
 }
 
 TEST(TopK, NonFinitePreActivationsAreRefusedByName) {
-  for (const double bad : {std::numeric_limits<double>::quiet_NaN(),
-                           std::numeric_limits<double>::infinity(),
-                           -std::numeric_limits<double>::infinity()}) {
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
+        -std::numeric_limits<double>::infinity()}) {
     for (const auto type : {at::kFloat, at::kDouble}) {
       const at::Tensor h = random_tensor({40, 20}, type, 7);
       h.select(0, 33).select(0, 19).fill_(bad);
