@@ -2,73 +2,62 @@
 
 #include <cmath>
 
-#include "architectures/dispatch.h"
-#include "architectures/kernels/row_kernels.h"
-#include "common/rng.h"
+#include "architectures/initial_weights.h"
+#include "architectures/kernels/feature_lists.h"
 
 namespace crossloom::architectures {
+namespace {
 
-Encoder::Encoder(const TranscoderShape& shape, uint64_t seed, at::ScalarType type) : shape_(shape) {
+size_t weight_number(int64_t layer) {
+  return static_cast<size_t>(2 * layer);
+}
+size_t bias_number(int64_t layer) {
+  return static_cast<size_t>(2 * layer + 1);
+}
+
+}  // namespace
+
+Encoder::Encoder(const TranscoderShape& shape, int64_t seed, at::ScalarType type) : shape_(shape) {
+  const Rng rng(static_cast<uint64_t>(seed), Purpose::kEncoderWeights);
   const double bound = 1.0 / std::sqrt(static_cast<double>(shape.width));
-  for (int64_t l = 0; l < shape.layers; ++l) {
-    const Rng rng = Rng(seed, Purpose::kEncoderWeights).with(static_cast<uint64_t>(l));
-    at::Tensor weight = at::empty({shape.features, shape.width}, at::TensorOptions(type));
-    dispatch_real(type, [&]<typename Real>(Real) {
-      auto* values = weight.mutable_data_ptr<Real>();
-      for (int64_t i = 0; i < weight.numel(); ++i) {
-        const double u = static_cast<double>(rng.uniform(static_cast<uint64_t>(i)));
-        values[i] = static_cast<Real>(bound * (2.0 * u - 1.0));
-      }
-    });
-    weight_.push_back(weight);
-    bias_.push_back(at::zeros({shape.features}, at::TensorOptions(type)));
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    const Rng layer_rng = rng.with(static_cast<uint64_t>(layer));
+    parameters_.push_back({fmt::format("W_enc_{}", layer),
+                           uniform_weights({shape.features, shape.width}, type, layer_rng, bound),
+                           ShardRule::kLayerFeature});
+    parameters_.push_back({fmt::format("b_enc_{}", layer), at::zeros({shape.features}, type),
+                           ShardRule::kLayerFeature});
   }
 }
 
-void Encoder::add_parameters(std::vector<Parameter>& parameters) {
-  first_parameter_ = parameters.size();
-  for (size_t l = 0; l < weight_.size(); ++l) {
-    parameters.push_back({fmt::format("W_enc_{}", l), weight_[l], ShardRule::kLayerFeature});
-    parameters.push_back({fmt::format("b_enc_{}", l), bias_[l], ShardRule::kLayerFeature});
-  }
+const at::Tensor& Encoder::weight(int64_t layer) const {
+  return parameters_.at(weight_number(layer)).value;
 }
 
-at::Tensor Encoder::pre_activations(int64_t layer, const at::Tensor& x) const {
+const at::Tensor& Encoder::bias(int64_t layer) const {
+  return parameters_.at(bias_number(layer)).value;
+}
+
+at::Tensor Encoder::pre_activations(int64_t layer, const at::Tensor& x,
+                                    FeatureRange features) const {
   check_shape(x, {-1, shape_.width}, "x");
-  const auto l = static_cast<size_t>(layer);
-  return at::addmm(bias_[l], x, weight_[l].t());
+  const at::Tensor rows = weight(layer).narrow(0, features.begin, features.size());  // [F', D]
+  const at::Tensor offsets = bias(layer).narrow(0, features.begin, features.size());
+  return at::addmm(offsets, x, rows.t());
 }
 
 void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,
-                       const at::Tensor& value_grad, ParameterSink& sink) const {
-  check_shape(value_grad, {codes.count()}, "value_grad");
-  const size_t parameter = first_parameter_ + 2 * static_cast<size_t>(layer);
-  const at::Tensor weight_grad = sink.gradient(parameter);
-  const at::Tensor bias_grad = sink.gradient(parameter + 1);
-  const FeatureOrder order = by_feature(codes, shape_.features);
-  const at::Tensor input = x.contiguous();
-  dispatch_real(input.scalar_type(), [&]<typename Real>(Real) {
-    const auto* rows = input.const_data_ptr<Real>();
-    const auto* gradient = value_grad.const_data_ptr<Real>();
-    auto* weight = weight_grad.mutable_data_ptr<Real>();
-    auto* bias = bias_grad.mutable_data_ptr<Real>();
-    const int64_t width = shape_.width;
-#pragma omp parallel for schedule(dynamic, 16)
-    for (int64_t f = 0; f < shape_.features; ++f) {
-      for (int64_t i = order.begin[static_cast<size_t>(f)];
-           i < order.begin[static_cast<size_t>(f) + 1]; ++i) {
-        const Real g = gradient[order.entry[static_cast<size_t>(i)]];
-        axpy(width, g, rows + order.token[static_cast<size_t>(i)] * width, weight + f * width);
-        bias[f] += g;
-      }
-    }
-  });
-  sink.finished(parameter);
-  sink.finished(parameter + 1);
+                       const at::Tensor& pre_grad, ParameterSink& sink) const {
+  check_shape(x, {codes.tokens(), shape_.width}, "x");
+  const auto lists = kernels::group_by_feature(codes, pre_grad, shape_.features);
+  kernels::add_outer(lists, x, sink.gradient(weight_number(layer)));
+  sink.finished(weight_number(layer));
+  kernels::add_weight_sums(lists, sink.gradient(bias_number(layer)));
+  sink.finished(bias_number(layer));
 }
 
 at::Tensor Encoder::rows(int64_t layer, const at::Tensor& index) const {
-  return weight_[static_cast<size_t>(layer)].index_select(0, index.to(at::kLong));
+  return weight(layer).index_select(0, index);
 }
 
 }  // namespace crossloom::architectures

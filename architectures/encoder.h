@@ -1,34 +1,43 @@
-// The encoder, the same for every architecture (transcoders.md 4.1):
+// The encoder, the same for every architecture:
 //
-//   h^l = x̃^l W_encᵀ + b_enc      W_enc^l [F, D] ~ U(±1/√D), b_enc^l [F] = 0 at first
+//   h = x W_encᵀ + b_enc                                  (transcoders.md 4.1)
+//   ∂W_enc[i] = Σ_t ∂h_{t,i} · x_t,  ∂b_enc[i] = Σ_t ∂h_{t,i}   over the kept entries only
 //
-// Gradients touch only kept entries: ∂W_enc[f] += Σ_t g·x[t], ∂b_enc[f] += Σ_t g.
+// Initial values: W_enc ~ U(±1/√D), b_enc = 0.
 #pragma once
 
 #include "architectures/transcoder.h"
 
 namespace crossloom::architectures {
 
+/// Features [begin, end) of F: a rank's part of a layer.
+struct FeatureRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t size() const { return end - begin; }
+};
+
 class Encoder {
  public:
-  Encoder(const TranscoderShape& shape, uint64_t seed, at::ScalarType type);
+  Encoder(const TranscoderShape& shape, int64_t seed, at::ScalarType type);
 
-  /// Appends W_enc_l and b_enc_l of all layers; remembers where.
-  void add_parameters(std::vector<Parameter>& parameters);
+  /// 2L of them: W_enc_0 [F, D], b_enc_0 [F], W_enc_1, …
+  const std::vector<Parameter>& parameters() const { return parameters_; }
 
-  /// x [T, D] → h [T, F].
-  at::Tensor pre_activations(int64_t layer, const at::Tensor& x) const;
-  /// value_grad [nnz] → sums in the sink.
+  /// x [T, D] → h [T, features.size()].
+  at::Tensor pre_activations(int64_t layer, const at::Tensor& x, FeatureRange features) const;
+  /// pre_grad [nnz] = ∂Loss/∂h at the codes' entries; x [T, D]. Adds to the sink's W_enc and b_enc.
   void backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,
-                const at::Tensor& value_grad, ParameterSink& sink) const;
-  /// Rows `index` (int32 [n]) of W_enc: [n, D].
+                const at::Tensor& pre_grad, ParameterSink& sink) const;
+  /// index int32 [n] → rows of W_enc [n, D].
   at::Tensor rows(int64_t layer, const at::Tensor& index) const;
 
  private:
+  const at::Tensor& weight(int64_t layer) const;  // [F, D]
+  const at::Tensor& bias(int64_t layer) const;    // [F]
+
   TranscoderShape shape_;
-  std::vector<at::Tensor> weight_;  // [L] of [F, D]
-  std::vector<at::Tensor> bias_;    // [L] of [F]
-  size_t first_parameter_ = 0;
+  std::vector<Parameter> parameters_;
 };
 
 }  // namespace crossloom::architectures

@@ -1,58 +1,103 @@
 #include "architectures/losses.h"
 
-#include "architectures/dispatch.h"
+#include <ATen/Parallel.h>
+
+#include <vector>
+
+#include "architectures/kernels/dispatch.h"
+#include "architectures/kernels/reductions.h"
 
 namespace crossloom::architectures {
+namespace {
+
+constexpr int64_t kTokenGrain = 64;  // tokens a thread takes at least
+
+/// Σ over tokens of `row_energy(t)`, a double: rows in parallel, their sums added in token order,
+/// so that the result does not depend on the thread count.
+template <typename RowEnergy>
+double sum_over_tokens(int64_t tokens, RowEnergy&& row_energy) {
+  std::vector<double> row_sums(static_cast<size_t>(tokens));
+  at::parallel_for(0, tokens, kTokenGrain, [&](int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; ++t) {
+      row_sums[static_cast<size_t>(t)] = row_energy(t);
+    }
+  });
+  double total = 0.0;
+  for (const double row_sum : row_sums) {
+    total += row_sum;
+  }
+  return total;
+}
+
+template <typename Real>
+double fvu_backward_typed(const at::Tensor& y, const at::Tensor& y_hat, double energy,
+                          const at::Tensor& y_hat_grad) {
+  const int64_t columns = y.size(1);
+  const double scale = 2.0 / energy;
+  return sum_over_tokens(y.size(0), [&](int64_t t) {
+    const Real* target = y.const_data_ptr<Real>() + t * y.stride(0);
+    const Real* output = y_hat.const_data_ptr<Real>() + t * y_hat.stride(0);
+    Real* grad = y_hat_grad.mutable_data_ptr<Real>() + t * y_hat_grad.stride(0);
+    double sum = 0.0;
+    for (int64_t d = 0; d < columns; ++d) {
+      const double error = static_cast<double>(output[d]) - static_cast<double>(target[d]);
+      sum += error * error;
+      grad[d] = static_cast<Real>(scale * error);
+    }
+    return sum;
+  });
+}
+
+}  // namespace
 
 at::Tensor target_sum(const at::Tensor& y) {
-  check_shape(y, {-1, -1}, "y");
-  return y.sum(0, /*keepdim=*/false, at::kDouble);
+  return kernels::column_sums(y);
 }
 
 double centred_energy(const at::Tensor& y, const at::Tensor& mean) {
+  check_shape(y, {-1, -1}, "y");
   check_shape(mean, {y.size(1)}, "mean");
-  const at::Tensor rows = y.contiguous();
-  const auto* m = mean.const_data_ptr<double>();
-  return dispatch_real(y.scalar_type(), [&]<typename Real>(Real) {
-    const auto* values = rows.const_data_ptr<Real>();
-    double energy = 0.0;
-    for (int64_t t = 0; t < rows.size(0); ++t) {
-      double row = 0.0;
-#pragma omp simd reduction(+ : row)
-      for (int64_t d = 0; d < rows.size(1); ++d) {
-        const double centred = static_cast<double>(values[t * rows.size(1) + d]) - m[d];
-        row += centred * centred;
+  CROSSLOOM_CHECK(mean.scalar_type() == at::kDouble, "the mean must be float64");
+  CROSSLOOM_CHECK(y.stride(1) == 1 && mean.is_contiguous(), "columns must be contiguous");
+  const auto* centre = mean.const_data_ptr<double>();
+  double energy = 0.0;
+  kernels::dispatch_real(y.scalar_type(), [&](auto real) {
+    using Real = decltype(real);
+    energy = sum_over_tokens(y.size(0), [&](int64_t t) {
+      const Real* row = y.const_data_ptr<Real>() + t * y.stride(0);
+      double sum = 0.0;
+      for (int64_t d = 0; d < y.size(1); ++d) {
+        const double deviation = static_cast<double>(row[d]) - centre[d];
+        sum += deviation * deviation;
       }
-      energy += row;
-    }
-    return energy;
+      return sum;
+    });
   });
+  return energy;
 }
 
 double fvu_backward(const at::Tensor& y, const at::Tensor& y_hat, double energy,
                     at::Tensor& y_hat_grad) {
+  check_shape(y, {-1, -1}, "y");
   check_shape(y_hat, {y.size(0), y.size(1)}, "y_hat");
-  check_shape(y_hat_grad, {y.size(0), y.size(1)}, "y_hat_grad");
-  const at::Tensor target = y.contiguous();
-  return dispatch_real(y.scalar_type(), [&]<typename Real>(Real) {
-    const auto* want = target.const_data_ptr<Real>();
-    const auto* have = y_hat.const_data_ptr<Real>();
-    auto* gradient = y_hat_grad.mutable_data_ptr<Real>();
-    const Real factor = static_cast<Real>(-2.0 / energy);
-    const int64_t width = y.size(1);
-    double squared = 0.0;
-    for (int64_t t = 0; t < y.size(0); ++t) {
-      double row = 0.0;
-#pragma omp simd reduction(+ : row)
-      for (int64_t i = t * width; i < (t + 1) * width; ++i) {
-        const Real difference = want[i] - have[i];
-        gradient[i] = factor * difference;
-        row += static_cast<double>(difference) * static_cast<double>(difference);
-      }
-      squared += row;
-    }
-    return squared;
+  CROSSLOOM_CHECK(y.scalar_type() == y_hat.scalar_type(), "y and y_hat must have one scalar type");
+  CROSSLOOM_CHECK(y.stride(1) == 1 && y_hat.stride(1) == 1, "columns must be contiguous");
+  if (!(energy > 0.0)) {  // also NaN
+    throw DataError({.what = "the targets of a layer do not vary over the batch",
+                     .expected = "a positive centred energy",
+                     .got = fmt::format("{}", energy),
+                     .where = "loss",
+                     .hint = "harvest again, or check that the batch has more than one token"});
+  }
+  if (!y_hat_grad.defined() || y_hat_grad.sizes() != y_hat.sizes() ||
+      y_hat_grad.scalar_type() != y_hat.scalar_type()) {
+    y_hat_grad = at::empty(y_hat.sizes(), y_hat.options());
+  }
+  double squared_error = 0.0;
+  kernels::dispatch_real(y.scalar_type(), [&](auto real) {
+    squared_error = fvu_backward_typed<decltype(real)>(y, y_hat, energy, y_hat_grad);
   });
+  return squared_error;
 }
 
 }  // namespace crossloom::architectures

@@ -1,113 +1,146 @@
 #include "architectures/topk.h"
 
-#include <algorithm>
-#include <atomic>
-#include <cmath>
+#include <ATen/Parallel.h>
 
-#include "architectures/dispatch.h"
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "architectures/candidates.h"
+#include "architectures/kernels/dispatch.h"
+#include "common/options.h"
 
 namespace crossloom::architectures {
 namespace {
 
-template <typename Real>
-struct Candidate {
-  Real value;
-  int32_t index;
-};
+constexpr int64_t kTokenGrain = 16;  // tokens a thread takes at least
 
-/// a before b: larger value, then lower index.
-template <typename Real>
-bool better(const Candidate<Real>& a, const Candidate<Real>& b) {
-  return a.value != b.value ? a.value > b.value : a.index < b.index;
+[[noreturn]] void refuse_non_finite(int64_t layer, int64_t token, int64_t feature, double value) {
+  throw DataError(
+      {.what = "non-finite pre-activation",
+       .expected = "finite numbers",
+       .got = fmt::format("{}", value),
+       .where = fmt::format("layer {}, token {} of the batch, feature {}", layer, token, feature),
+       .hint = "check the activations for NaN or overflow; if training diverged, lower "
+               "the learning rate and resume from the last checkpoint"});
 }
 
-/// The k best positive entries of one row, best first, into `best`; false when one is not finite.
-/// `best` is a heap whose front is the worst kept one, so most entries cost one comparison.
+/// The best `capacity` positive entries of h [F'], best first, into `heap`.
 template <typename Real>
-bool best_of_row(const Real* h, int64_t features, size_t k, std::vector<Candidate<Real>>& best) {
-  best.clear();
-  for (int64_t f = 0; f < features; ++f) {
-    if (!std::isfinite(h[f])) {
-      return false;
-    }
-    if (h[f] <= Real(0)) {
+void select_row(const Real* h, int64_t features, int64_t capacity,
+                std::vector<Candidate<Real>>& heap) {
+  // A heap whose front is the worst kept entry; a later index never replaces an equal value.
+  const auto better = [](const Candidate<Real>& a, const Candidate<Real>& b) { return a.beats(b); };
+  heap.clear();
+  Real bar = 0;  // an entry must exceed it
+  for (int64_t i = 0; i < features; ++i) {
+    if (!(h[i] > bar)) {
       continue;
     }
-    const Candidate<Real> candidate{h[f], static_cast<int32_t>(f)};
-    if (best.size() < k) {
-      best.push_back(candidate);
-      std::push_heap(best.begin(), best.end(), better<Real>);
-    } else if (better(candidate, best.front())) {
-      std::pop_heap(best.begin(), best.end(), better<Real>);
-      best.back() = candidate;
-      std::push_heap(best.begin(), best.end(), better<Real>);
+    if (static_cast<int64_t>(heap.size()) == capacity) {
+      std::pop_heap(heap.begin(), heap.end(), better);
+      heap.pop_back();
+    }
+    heap.push_back({h[i], static_cast<int32_t>(i)});
+    std::push_heap(heap.begin(), heap.end(), better);
+    if (static_cast<int64_t>(heap.size()) == capacity) {
+      bar = heap.front().value;
     }
   }
-  std::sort_heap(best.begin(), best.end(), better<Real>);
-  return true;
+  std::sort_heap(heap.begin(), heap.end(), better);
 }
 
 template <typename Real>
-bool propose_rows(const at::Tensor& h, int64_t k, Candidates& out) {
+void check_finite(const Real* h, int64_t features, int64_t layer, int64_t token,
+                  int64_t first_feature) {
+  int bad_entries = 0;  // a flag that vectorises
+  for (int64_t i = 0; i < features; ++i) {
+    bad_entries |= static_cast<int>(!(std::abs(h[i]) <= std::numeric_limits<Real>::max()));
+  }
+  if (bad_entries == 0) {
+    return;
+  }
+  const Real* bad = std::find_if(h, h + features, [](Real v) { return !std::isfinite(v); });
+  refuse_non_finite(layer, token, first_feature + (bad - h), static_cast<double>(*bad));
+}
+
+template <typename Real>
+void propose_typed(int64_t layer, const at::Tensor& h, int64_t first_feature,
+                   const Candidates& candidates) {
   const int64_t features = h.size(1);
-  const int64_t width = out.index.size(1);
-  const auto* rows = h.const_data_ptr<Real>();
-  auto* index = out.index.mutable_data_ptr<int32_t>();
-  auto* value = out.value.mutable_data_ptr<Real>();
-  std::atomic<bool> finite = true;
-#pragma omp parallel
-  {
+  const int64_t capacity = candidates.index.size(1);
+  const Real* data = h.const_data_ptr<Real>();
+  auto* index = candidates.index.mutable_data_ptr<int32_t>();
+  Real* value = candidates.value.mutable_data_ptr<Real>();
+  at::parallel_for(0, h.size(0), kTokenGrain, [&](int64_t first, int64_t last) {
     std::vector<Candidate<Real>> best;
-    best.reserve(static_cast<size_t>(k));
-#pragma omp for
-    for (int64_t t = 0; t < h.size(0); ++t) {
-      if (!best_of_row(rows + t * features, features, static_cast<size_t>(k), best)) {
-        finite = false;
-      }
-      for (size_t c = 0; c < static_cast<size_t>(width); ++c) {
-        const bool present = c < best.size();
-        index[t * width + static_cast<int64_t>(c)] = present ? best[c].index : -1;
-        value[t * width + static_cast<int64_t>(c)] = present ? best[c].value : Real(0);
+    for (int64_t t = first; t < last; ++t) {
+      const Real* row = data + t * features;
+      check_finite(row, features, layer, t, first_feature);
+      select_row(row, features, capacity, best);
+      for (size_t c = 0; c < best.size(); ++c) {
+        const auto place = static_cast<size_t>(t * capacity) + c;
+        index[place] = static_cast<int32_t>(best[c].index + first_feature);
+        value[place] = best[c].value;
       }
     }
+  });
+}
+
+/// Number of candidates of one row that are kept: the first `k` that exist and are positive.
+template <typename Real>
+int64_t kept_of_row(const int32_t* index, const Real* value, int64_t capacity, int64_t k) {
+  int64_t kept = 0;
+  while (kept < std::min(k, capacity) && index[kept] >= 0 && value[kept] > Real{0}) {
+    const bool ordered = kept == 0 || Candidate<Real>{value[kept - 1], index[kept - 1]}.beats(
+                                          {value[kept], index[kept]});
+    CROSSLOOM_CHECK(ordered, "candidates must be merged best first");
+    ++kept;
   }
-  return finite;
+  return kept;
+}
+
+/// offsets [T + 1] of the kept candidates.
+template <typename Real>
+at::Tensor kept_offsets(const Candidates& merged, int64_t k) {
+  const int64_t tokens = merged.index.size(0);
+  const int64_t capacity = merged.index.size(1);
+  const auto* index = merged.index.const_data_ptr<int32_t>();
+  const Real* value = merged.value.const_data_ptr<Real>();
+  const at::Tensor kept = at::zeros({tokens + 1}, at::kLong);
+  auto* offsets = kept.mutable_data_ptr<int64_t>();
+  for (int64_t t = 0; t < tokens; ++t) {
+    const int64_t row = t * capacity;
+    offsets[t + 1] = offsets[t] + kept_of_row(index + row, value + row, capacity, k);
+  }
+  return kept;
 }
 
 template <typename Real>
-LayerCodes filter_rows(const Candidates& merged, int64_t k) {
+LayerCodes filter_typed(const Candidates& merged, int64_t k) {
   const int64_t tokens = merged.index.size(0);
-  const int64_t width = merged.index.size(1);
-  const auto* index = merged.index.const_data_ptr<int32_t>();
-  const auto* value = merged.value.const_data_ptr<Real>();
-  at::Tensor offsets = at::empty({tokens + 1}, at::TensorOptions(at::kLong));
-  auto* offset = offsets.mutable_data_ptr<int64_t>();
-  offset[0] = 0;
-  const auto kept_of = [&](int64_t t) {
-    int64_t kept = 0;
-    while (kept < std::min(k, width) && index[t * width + kept] >= 0) {
-      ++kept;
-    }
-    return kept;
-  };
-  for (int64_t t = 0; t < tokens; ++t) {
-    offset[t + 1] = offset[t] + kept_of(t);
-  }
-  LayerCodes codes{offsets, at::empty({offset[tokens]}, merged.index.options()),
-                   at::empty({offset[tokens]}, merged.value.options())};
-  auto* to_index = codes.index.mutable_data_ptr<int32_t>();
-  auto* to_value = codes.value.mutable_data_ptr<Real>();
-  std::vector<Candidate<Real>> row;
+  const int64_t capacity = merged.index.size(1);
+  const at::Tensor kept = kept_offsets<Real>(merged, k);
+  const auto* offsets = kept.const_data_ptr<int64_t>();
+  LayerCodes codes{.offsets = kept,
+                   .index = at::empty({offsets[tokens]}, at::kInt),
+                   .value = at::empty({offsets[tokens]}, merged.value.options())};
+  const auto* from_index = merged.index.const_data_ptr<int32_t>();
+  const Real* from_value = merged.value.const_data_ptr<Real>();
+  auto* index = codes.index.mutable_data_ptr<int32_t>();
+  Real* value = codes.value.mutable_data_ptr<Real>();
+  std::vector<std::pair<int32_t, Real>> row;
   for (int64_t t = 0; t < tokens; ++t) {
     row.clear();
-    for (int64_t c = 0; c < offset[t + 1] - offset[t]; ++c) {
-      row.push_back({value[t * width + c], index[t * width + c]});
+    for (int64_t c = 0; c < offsets[t + 1] - offsets[t]; ++c) {
+      row.emplace_back(from_index[t * capacity + c], from_value[t * capacity + c]);
     }
-    std::sort(row.begin(), row.end(),
-              [](const auto& a, const auto& b) { return a.index < b.index; });
-    for (size_t c = 0; c < row.size(); ++c) {
-      to_index[offset[t] + static_cast<int64_t>(c)] = row[c].index;
-      to_value[offset[t] + static_cast<int64_t>(c)] = row[c].value;
+    std::sort(row.begin(), row.end());  // ascending index
+    for (const auto& [feature, activation] : row) {
+      *index++ = feature;
+      *value++ = activation;
     }
   }
   return codes;
@@ -115,32 +148,42 @@ LayerCodes filter_rows(const Candidates& merged, int64_t k) {
 
 }  // namespace
 
-Candidates TopK::propose(int64_t layer, const at::Tensor& h) const {
-  check_shape(h, {-1, -1}, "h");
-  const int64_t width = std::min(k_, h.size(1));
-  const at::Tensor rows = h.contiguous();
-  Candidates out{at::empty({h.size(0), width}, at::TensorOptions(at::kInt)),
-                 at::empty({h.size(0), width}, h.options())};
-  const bool finite = dispatch_real(
-      h.scalar_type(), [&]<typename Real>(Real) { return propose_rows<Real>(rows, width, out); });
-  if (!finite) {
-    throw DataError({.what = "A pre-activation is not a finite number",
-                     .expected = "finite encoder outputs",
-                     .got = "NaN or infinity",
-                     .where = fmt::format("layer {}", layer),
-                     .hint = "Lower the learning rate, or look for damaged activations."});
+TopK::TopK(int64_t k, int64_t features) : k_(k) {
+  if (k < 1 || k > features) {
+    throw ConfigError({.what = "k is out of range",
+                       .expected = fmt::format("1 ≤ k ≤ features = {}", features),
+                       .got = fmt::format("{}", k),
+                       .where = "k",
+                       .hint = "choose how many features a token may use per layer, e.g. 16"});
   }
-  return out;
 }
 
-LayerCodes TopK::filter(const Candidates& merged) const {
-  return dispatch_real(merged.value.scalar_type(),
-                       [&]<typename Real>(Real) { return filter_rows<Real>(merged, k_); });
+Candidates TopK::propose(int64_t layer, const at::Tensor& h, int64_t first_feature) const {
+  check_shape(h, {-1, -1}, "h");
+  const int64_t capacity = std::min(k_, h.size(1));
+  Candidates candidates{.index = at::full({h.size(0), capacity}, -1, at::kInt),
+                        .value = at::zeros({h.size(0), capacity}, h.options())};
+  kernels::dispatch_real(h.scalar_type(), [&](auto real) {
+    propose_typed<decltype(real)>(layer, h.contiguous(), first_feature, candidates);
+  });
+  return candidates;
+}
+
+LayerCodes TopK::filter(int64_t /*layer*/, const Candidates& merged) const {
+  check_shape(merged.index, {-1, -1}, "candidates.index");
+  check_shape(merged.value, {merged.index.size(0), merged.index.size(1)}, "candidates.value");
+  const Candidates rows{.index = merged.index.contiguous(), .value = merged.value.contiguous()};
+  LayerCodes codes;
+  kernels::dispatch_real(merged.value.scalar_type(),
+                         [&](auto real) { codes = filter_typed<decltype(real)>(rows, k_); });
+  return codes;
 }
 
 std::string TopK::describe() const {
-  return fmt::format("TopK: the {} largest of ReLU(h) per layer and token, ties to the lower index",
-                     k_);
+  return fmt::format(
+      "TopK: the K = {} largest of ReLU(h) per layer and token, ties to the lower "
+      "index, only positive entries",
+      k_);
 }
 
 }  // namespace crossloom::architectures

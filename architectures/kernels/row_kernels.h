@@ -1,22 +1,26 @@
-// The inner loops of sparse encode, decode and backward: operations on one contiguous row of D
-// numbers. Compiled for several instruction sets and chosen at load time; the association of sums
-// is fixed per instruction set, so a machine gives the same bits for any thread count.
+// The two inner loops of all sparse work: a weighted sum of table rows, and dot products with table
+// rows. Raw pointers, no tensors; compiled for baseline x86-64, FMA and AVX-512, chosen at load
+// time by CPU feature.
+//
+// The association of every sum is fixed by (count, n) alone, so results do not depend on thread
+// count or on how the callers cut the work; they may differ between CPUs with and without FMA.
 #pragma once
 
 #include <cstdint>
 
-namespace crossloom::architectures {
+namespace crossloom::architectures::kernels {
 
-/// y += a · x
-void axpy(int64_t n, float a, const float* x, float* y);
-void axpy(int64_t n, double a, const double* x, double* y);
+/// y[i] += Σ_j weight[j] · table[index[j]·stride + i] for i in [0, n): one addition at a time,
+/// j ascending. The block of y stays in registers, so a table row costs one load per element.
+void gather_add(int64_t count, const int32_t* index, const float* weight, const float* table,
+                int64_t stride, int64_t n, float* y);
+void gather_add(int64_t count, const int32_t* index, const double* weight, const double* table,
+                int64_t stride, int64_t n, double* y);
 
-/// Σ x · y
-float dot(int64_t n, const float* x, const float* y);
-double dot(int64_t n, const double* x, const double* y);
+/// out[j] += Σ_i table[index[j]·stride + i] · x[i] for i in [0, n).
+void gather_dot(int64_t count, const int32_t* index, const float* table, int64_t stride, int64_t n,
+                const float* x, float* out);
+void gather_dot(int64_t count, const int32_t* index, const double* table, int64_t stride, int64_t n,
+                const double* x, double* out);
 
-/// Both at once over the same gradient row: returns Σ g · w and adds a · g to dw.
-float dot_axpy(int64_t n, float a, const float* g, const float* w, float* dw);
-double dot_axpy(int64_t n, double a, const double* g, const double* w, double* dw);
-
-}  // namespace crossloom::architectures
+}  // namespace crossloom::architectures::kernels

@@ -1,0 +1,51 @@
+#include "architectures/decoder_topology.h"
+
+#include "architectures/kernels/reductions.h"
+
+namespace crossloom::architectures {
+
+std::vector<Parameter> zero_decoders(const std::vector<std::vector<int64_t>>& weight_shapes,
+                                     int64_t width, at::ScalarType type) {
+  std::vector<Parameter> parameters;
+  for (size_t layer = 0; layer < weight_shapes.size(); ++layer) {
+    parameters.push_back({fmt::format("W_dec_{}", layer), at::zeros(weight_shapes[layer], type),
+                          ShardRule::kColumns});
+    parameters.push_back(
+        {fmt::format("b_dec_{}", layer), at::zeros({width}, type), ShardRule::kColumns});
+  }
+  return parameters;
+}
+
+void start_from_biases(const std::vector<Parameter>& decoders, const Codes& codes,
+                       ColumnRange columns, std::vector<at::Tensor>& y_hat) {
+  y_hat.resize(codes.size());
+  for (size_t layer = 0; layer < codes.size(); ++layer) {
+    const at::Tensor& bias = decoders.at(decoder_bias_number(static_cast<int64_t>(layer))).value;
+    const std::vector<int64_t> sizes = {codes[layer].tokens(), columns.width()};
+    at::Tensor& y = y_hat[layer];
+    if (!y.defined() || y.sizes() != sizes || y.scalar_type() != bias.scalar_type()) {
+      y = at::empty(sizes, bias.options());
+    }
+    y.copy_(bias.narrow(0, columns.begin, columns.width()));  // broadcast over tokens
+  }
+}
+
+void bias_backward(const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                   ParameterSink& sink) {
+  for (size_t layer = 0; layer < y_grad.size(); ++layer) {
+    const size_t number = decoder_bias_number(static_cast<int64_t>(layer));
+    const at::Tensor gradient = sink.gradient(number);  // [D]
+    const at::Tensor sums = kernels::column_sums(y_grad[layer]);
+    gradient.narrow(0, columns.begin, columns.width()).add_(sums.to(gradient.scalar_type()));
+    sink.finished(number);
+  }
+}
+
+void check_decode_call(const TranscoderShape& shape, size_t codes, ColumnRange columns) {
+  CROSSLOOM_CHECK(codes == static_cast<size_t>(shape.layers), "{} layers of codes, expected {}",
+                  codes, shape.layers);
+  CROSSLOOM_CHECK(0 <= columns.begin && columns.begin < columns.end && columns.end <= shape.width,
+                  "columns [{}, {}) of {}", columns.begin, columns.end, shape.width);
+}
+
+}  // namespace crossloom::architectures

@@ -1,0 +1,32 @@
+#include "architectures/kernels/reductions.h"
+
+#include <ATen/Parallel.h>
+
+#include "architectures/kernels/dispatch.h"
+
+namespace crossloom::architectures::kernels {
+namespace {
+constexpr int64_t kColumnGrain = 128;  // columns a thread takes at least
+}  // namespace
+
+at::Tensor column_sums(const at::Tensor& rows) {
+  check_shape(rows, {-1, -1}, "rows");
+  CROSSLOOM_CHECK(rows.stride(1) == 1, "columns must be contiguous");
+  const at::Tensor sums = at::zeros({rows.size(1)}, at::kDouble);
+  auto* out = sums.mutable_data_ptr<double>();
+  dispatch_real(rows.scalar_type(), [&](auto real) {
+    using Real = decltype(real);
+    const Real* data = rows.const_data_ptr<Real>();
+    at::parallel_for(0, rows.size(1), kColumnGrain, [&](int64_t first, int64_t last) {
+      for (int64_t t = 0; t < rows.size(0); ++t) {
+        const Real* row = data + t * rows.stride(0);
+        for (int64_t d = first; d < last; ++d) {
+          out[d] += static_cast<double>(row[d]);
+        }
+      }
+    });
+  });
+  return sums;
+}
+
+}  // namespace crossloom::architectures::kernels

@@ -1,0 +1,178 @@
+// Hand-written backward against automatic differentiation and central differences, for every row
+// of the registry, in float64.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/rng.h"
+#include "tests/architectures/staged_step.h"
+
+namespace crossloom::architectures::test {
+namespace {
+
+/// Values are of order 1: 1e-10 is far above float64 rounding and far below any real mistake.
+constexpr double kOracleTolerance = 1e-10;
+/// The 4-point rule at step 1e-3 errs by about 1e-12·f⁗ + ε·f/h ≈ 1e-11 here.
+constexpr double kDifferenceStep = 1e-3;
+constexpr double kDifferenceTolerance = 1e-8;
+
+class Gradients : public ::testing::TestWithParam<Registry::Row> {};
+
+const Sizes kSizes[] = {
+    {.tokens = 7, .layers = 3, .width = 5, .features = 11, .k = 3},
+    {.tokens = 33, .layers = 4, .width = 70, .features = 40, .k = 9},  // vectors and a tail
+    {.tokens = 1, .layers = 1, .width = 1, .features = 1, .k = 1},
+};
+
+std::vector<at::Tensor> targets(const Sizes& sizes) {
+  auto y = random_rows(sizes, at::kDouble, 9);
+  if (sizes.tokens == 1) {  // one token has no variance: the energy would be 0
+    for (at::Tensor& target : y) {
+      target = at::cat({target, target + 1.0});
+    }
+  }
+  return y;
+}
+
+std::vector<at::Tensor> inputs(const Sizes& sizes) {
+  auto x = random_rows(sizes, at::kDouble, 5);
+  if (sizes.tokens == 1) {
+    for (at::Tensor& input : x) {
+      input = at::cat({input, -input});
+    }
+  }
+  return x;
+}
+
+TEST_P(Gradients, StagedBackwardEqualsTheAutogradOracle) {
+  for (const Sizes& sizes : kSizes) {
+    const auto transcoder = random_transcoder(GetParam().name, sizes);
+    const auto x = inputs(sizes);
+    const auto y = targets(sizes);
+    const StepResult staged = staged_step(*transcoder, x, y);
+    const StepResult oracle = oracle_step(GetParam(), *transcoder, x, y);
+    EXPECT_NEAR(staged.loss, oracle.loss, kOracleTolerance * oracle.loss);
+    for (size_t l = 0; l < x.size(); ++l) {
+      EXPECT_LE(distance(staged.y_hat[l], oracle.y_hat[l]), kOracleTolerance);
+      const at::Tensor active = dense(staged.codes[l], sizes.features) > 0;
+      LayerCodes gradient_codes = staged.codes[l];
+      gradient_codes.value = staged.value_grad[l];
+      EXPECT_LE(distance(dense(gradient_codes, sizes.features), oracle.value_grad[l] * active),
+                kOracleTolerance);
+    }
+    for (size_t p = 0; p < staged.gradients.size(); ++p) {
+      EXPECT_LE(distance(staged.gradients[p], oracle.gradients[p]), kOracleTolerance)
+          << transcoder->parameters()[p].name;
+      EXPECT_EQ(staged.finished_calls[p], 1) << transcoder->parameters()[p].name;
+    }
+    const bool any_gradient =
+        std::any_of(staged.gradients.begin(), staged.gradients.end(),
+                    [](const at::Tensor& g) { return g.abs().max().item<double>() > 1e-3; });
+    EXPECT_TRUE(any_gradient) << "all gradients are tiny: this test could not fail";
+  }
+}
+
+/// Loss as a function of one scalar parameter; sets `kept` false when the selection changes.
+double loss_at(const Transcoder& transcoder, const at::Tensor& element, double value,
+               const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y,
+               const Codes& selection, bool& kept) {
+  const double before = element.item<double>();
+  element.fill_(value);
+  const StepResult result = staged_step(transcoder, x, y);
+  element.fill_(before);
+  for (size_t l = 0; l < x.size(); ++l) {
+    kept = kept && at::equal(result.codes[l].index, selection[l].index);
+  }
+  return result.loss;
+}
+
+TEST_P(Gradients, GradientsEqualCentralDifferences) {
+  const Sizes& sizes = kSizes[0];
+  const auto transcoder = random_transcoder(GetParam().name, sizes);
+  const auto x = inputs(sizes);
+  const auto y = targets(sizes);
+  const StepResult step = staged_step(*transcoder, x, y);
+  int compared = 0;
+  int at_a_kink = 0;
+  for (size_t p = 0; p < step.gradients.size(); ++p) {
+    const at::Tensor flat = transcoder->parameters()[p].value.view(-1);
+    for (int64_t i = 0; i < flat.numel(); i += 1 + flat.numel() / 12) {
+      const at::Tensor element = flat.select(0, i);
+      const double centre = element.item<double>();
+      bool kept = true;
+      const auto f = [&](double steps) {
+        return loss_at(*transcoder, element, centre + steps * kDifferenceStep, x, y, step.codes,
+                       kept);
+      };
+      const double difference = (8.0 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12.0 * kDifferenceStep);
+      if (!kept) {
+        ++at_a_kink;
+        continue;
+      }
+      ++compared;
+      EXPECT_NEAR(step.gradients[p].view(-1)[i].item<double>(), difference, kDifferenceTolerance)
+          << transcoder->parameters()[p].name << "[" << i << "]";
+    }
+  }
+  EXPECT_GT(compared, 10 * at_a_kink);
+  EXPECT_GT(compared, 50);
+}
+
+TEST_P(Gradients, ColumnRangesAddUpToTheWhole) {
+  const Sizes sizes{.tokens = 9, .layers = 3, .width = 128, .features = 20, .k = 4};
+  const auto transcoder = random_transcoder(GetParam().name, sizes);
+  const auto x = random_rows(sizes, at::kDouble, 5);
+  const auto y_grad = random_rows(sizes, at::kDouble, 6);
+  const Codes codes = encode(*transcoder, x);
+  KeepingSink whole_sink(transcoder->parameters());
+  std::vector<at::Tensor> whole;
+  transcoder->decode(codes, x, {0, 128}, whole);
+  const auto whole_grad = transcoder->decode_backward(codes, x, y_grad, {0, 128}, whole_sink);
+
+  KeepingSink sink(transcoder->parameters());
+  CodeGradients sum;
+  for (const LayerCodes& layer : codes) {
+    sum.push_back(at::zeros_like(layer.value));
+  }
+  for (const ColumnRange columns : {ColumnRange{0, 64}, ColumnRange{64, 128}}) {
+    std::vector<at::Tensor> y_hat;
+    std::vector<at::Tensor> part;
+    transcoder->decode(codes, x, columns, y_hat);
+    for (size_t l = 0; l < x.size(); ++l) {
+      EXPECT_TRUE(same_bits(y_hat[l], whole[l].narrow(1, columns.begin, 64)));
+      part.push_back(y_grad[l].narrow(1, columns.begin, 64));
+    }
+    const auto value_grad = transcoder->decode_backward(codes, x, part, columns, sink);
+    for (size_t l = 0; l < x.size(); ++l) {
+      sum[l].add_(value_grad[l]);
+    }
+  }
+  for (size_t l = 0; l < x.size(); ++l) {
+    EXPECT_LE(distance(sum[l], whole_grad[l]), kOracleTolerance);
+  }
+  for (size_t p = 0; p < sink.gradients.size(); ++p) {
+    EXPECT_TRUE(same_bits(sink.gradients[p], whole_sink.gradients[p]));
+  }
+}
+
+TEST_P(Gradients, GradientDescentOverfitsOneBatch) {
+  const Sizes sizes{.tokens = 8, .layers = 2, .width = 6, .features = 24, .k = 8};
+  const auto transcoder = random_transcoder(GetParam().name, sizes);
+  const auto x = random_rows(sizes, at::kDouble, 5);
+  const auto y = random_rows(sizes, at::kDouble, 6);
+  const double before = staged_step(*transcoder, x, y).loss;
+  for (int step = 0; step < 300; ++step) {
+    const StepResult result = staged_step(*transcoder, x, y);
+    for (size_t p = 0; p < result.gradients.size(); ++p) {
+      transcoder->parameters()[p].value.sub_(result.gradients[p], 0.1);
+    }
+  }
+  EXPECT_LT(staged_step(*transcoder, x, y).loss, 0.2 * before);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryRow, Gradients, ::testing::ValuesIn(Registry::instance().rows()),
+                         row_test_name);
+
+}  // namespace
+}  // namespace crossloom::architectures::test

@@ -1,0 +1,150 @@
+// Fast kernel bodies against the slow obvious version: a dense product in float64.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/reductions.h"
+#include "architectures/kernels/sparse_rows.h"
+#include "tests/architectures/staged_step.h"
+
+namespace crossloom::architectures::test {
+namespace {
+
+struct Case {
+  int64_t tokens;
+  int64_t features;
+  int64_t columns;
+  int64_t per_token;  // codes of a token: 0 … per_token, changing from token to token
+};
+
+/// Whole vectors, tails of every kind, several panels, no codes at all.
+const Case kCases[] = {{3, 4, 1, 2},   {5, 7, 15, 7},    {5, 7, 16, 3},     {9, 30, 63, 5},
+                       {9, 30, 64, 5}, {40, 30, 65, 10}, {40, 30, 145, 30}, {33, 2000, 320, 9},
+                       {1, 1, 576, 1}, {6, 5, 64, 0},    {2500, 20, 200, 4}};
+
+/// Codes with strictly ascending features spread over F; row t has t mod (per_token + 1) of them.
+LayerCodes make_codes(const Case& c, at::ScalarType type) {
+  std::vector<int64_t> offsets = {0};
+  std::vector<int32_t> index;
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    const int64_t count = std::min(t % (c.per_token + 1), c.features);
+    for (int64_t j = 0; j < count; ++j) {
+      index.push_back(static_cast<int32_t>(j * c.features / count));
+    }
+    offsets.push_back(static_cast<int64_t>(index.size()));
+  }
+  return {.offsets = at::tensor(offsets, at::kLong),
+          .index = at::tensor(index, at::kInt),
+          .value = random_tensor({static_cast<int64_t>(index.size())}, type, 1)};
+}
+
+class Kernels : public ::testing::TestWithParam<at::ScalarType> {
+ protected:
+  /// Sums of at most a few thousand products of size 1.
+  double tolerance() const { return GetParam() == at::kFloat ? 2e-4 : 1e-11; }
+  /// A view with unit column stride whose rows are far apart, as in fat rows.
+  at::Tensor strided(int64_t rows, int64_t columns, uint64_t key) const {
+    return random_tensor({rows, 3, columns + 5}, GetParam(), key)
+        .select(1, 1)
+        .narrow(1, 2, columns);
+  }
+};
+
+TEST_P(Kernels, AddRowsEqualsADenseProduct) {
+  for (const Case& c : kCases) {
+    const LayerCodes codes = make_codes(c, GetParam());
+    const at::Tensor table = strided(c.features, c.columns, 2);
+    const at::Tensor y = random_tensor({c.tokens, c.columns}, GetParam(), 3);
+    const at::Tensor expected =
+        y.to(at::kDouble) + at::mm(dense(codes, c.features).to(at::kDouble), table.to(at::kDouble));
+    kernels::add_rows(codes, table, y);
+    EXPECT_LE(distance(y.to(at::kDouble), expected), tolerance()) << "columns " << c.columns;
+  }
+}
+
+TEST_P(Kernels, DotRowsEqualsADenseProduct) {
+  for (const Case& c : kCases) {
+    LayerCodes codes = make_codes(c, GetParam());
+    const at::Tensor table = strided(c.features, c.columns, 2);
+    const at::Tensor y_grad = strided(c.tokens, c.columns, 3);
+    const at::Tensor active = dense(codes, c.features) != 0;
+    const at::Tensor expected =
+        (at::mm(y_grad.to(at::kDouble), table.to(at::kDouble).t()) + 1.0) * active;
+    const at::Tensor value_grad = at::ones_like(codes.value);
+    kernels::dot_rows(codes, table, y_grad, value_grad);
+    codes.value = value_grad;
+    EXPECT_LE(distance(dense(codes, c.features).to(at::kDouble), expected), tolerance());
+  }
+}
+
+TEST_P(Kernels, AddOuterEqualsADenseProduct) {
+  for (const Case& c : kCases) {
+    const LayerCodes codes = make_codes(c, GetParam());
+    const at::Tensor rows = strided(c.tokens, c.columns, 2);
+    const at::Tensor storage = random_tensor({c.features, 2, c.columns}, GetParam(), 3);
+    const at::Tensor other_target = storage.select(1, 0).clone();
+    const at::Tensor table = storage.select(1, 1);
+    const at::Tensor bias = at::zeros({c.features}, GetParam());
+    const at::Tensor matrix = dense(codes, c.features).to(at::kDouble);
+    const at::Tensor expected = table.to(at::kDouble) + at::mm(matrix.t(), rows.to(at::kDouble));
+    const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
+    kernels::add_outer(lists, rows, table);
+    kernels::add_weight_sums(lists, bias);
+    EXPECT_LE(distance(table.to(at::kDouble), expected), tolerance());
+    EXPECT_LE(distance(bias.to(at::kDouble), matrix.sum(0)), tolerance());
+    EXPECT_TRUE(at::equal(storage.select(1, 0), other_target)) << "wrote into a neighbour's row";
+  }
+}
+
+TEST_P(Kernels, ColumnSumsEqualAFloat64Sum) {
+  const at::Tensor rows = strided(300, 270, 4);
+  EXPECT_LE(distance(kernels::column_sums(rows), rows.to(at::kDouble).sum(0)), 1e-12);
+}
+
+TEST_P(Kernels, PanelsDoNotChangeTheBitsOfASum) {
+  const Case c{20, 50, 320, 10};
+  const LayerCodes codes = make_codes(c, GetParam());
+  const at::Tensor table = random_tensor({c.features, c.columns}, GetParam(), 2);
+  const at::Tensor whole = at::zeros({c.tokens, c.columns}, GetParam());
+  const at::Tensor parts = at::zeros_like(whole);
+  kernels::add_rows(codes, table, whole);
+  for (int64_t begin = 0; begin < c.columns; begin += kernels::kColumnUnit) {
+    kernels::add_rows(codes, table.narrow(1, begin, kernels::kColumnUnit),
+                      parts.narrow(1, begin, kernels::kColumnUnit));
+  }
+  EXPECT_TRUE(same_bits(whole, parts));
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, Kernels, ::testing::Values(at::kFloat, at::kDouble));
+
+TEST(SparseKernels, GroupsAscendByToken) {
+  const LayerCodes codes{.offsets = at::tensor({0, 2, 3, 5}, at::kLong),
+                         .index = at::tensor({1, 3, 3, 0, 3}, at::kInt),
+                         .value = at::tensor({10.0, 11.0, 12.0, 13.0, 14.0}, at::kDouble)};
+  const auto lists = kernels::group_by_feature(codes, codes.value, 4);
+  EXPECT_TRUE(at::equal(lists.offsets, at::tensor({0, 1, 2, 2, 5}, at::kLong)));
+  EXPECT_TRUE(at::equal(lists.token, at::tensor({2, 0, 0, 1, 2}, at::kInt)));
+  EXPECT_TRUE(at::equal(lists.weight, at::tensor({13.0, 10.0, 11.0, 12.0, 14.0}, at::kDouble)));
+  EXPECT_THROW(kernels::group_by_feature(codes, codes.value, 3), InternalError);
+}
+
+TEST(SparseKernels, PanelsFitTheBudgetOrTakeAllColumns) {
+  EXPECT_EQ(kernels::panel_columns(576, 576, 4) % kernels::kColumnUnit, 0);
+  EXPECT_LE(kernels::panel_columns(576, 576, 4) * 576 * 4, kernels::kPanelBytes);
+  EXPECT_EQ(kernels::panel_columns(10, 576, 4), 576);
+  EXPECT_EQ(kernels::panel_columns(1 << 20, 576, 4), 576);  // not even one unit fits
+}
+
+TEST(SparseKernels, OtherScalarTypesAndShapesAreRefused) {
+  const LayerCodes codes = make_codes({4, 6, 8, 2}, at::kFloat);
+  const at::Tensor table = at::zeros({6, 8}, at::kFloat);
+  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({5, 8}, at::kFloat)), InternalError);
+  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({4, 8}, at::kDouble)), InternalError);
+  EXPECT_THROW(kernels::add_rows(codes, table.t(), at::zeros({4, 6}, at::kFloat)), InternalError);
+}
+
+}  // namespace
+}  // namespace crossloom::architectures::test

@@ -1,0 +1,73 @@
+// One training step through the stages, and the same step by automatic differentiation: the oracle.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "architectures/losses.h"
+#include "architectures/registry.h"
+
+namespace crossloom::architectures::test {
+
+struct Sizes {
+  int64_t tokens = 7;
+  int64_t layers = 3;
+  int64_t width = 5;
+  int64_t features = 11;
+  int64_t k = 3;
+};
+
+/// A transcoder of the registry whose every parameter, decoders and biases included, is random.
+std::unique_ptr<Transcoder> random_transcoder(const std::string& name, const Sizes& sizes,
+                                              at::ScalarType type = at::kDouble, int64_t seed = 1);
+
+/// Uniform in ±scale; element i from draw i.
+at::Tensor random_tensor(at::IntArrayRef shape, at::ScalarType type, uint64_t key,
+                         double scale = 1.0);
+/// [L] of [T, D].
+std::vector<at::Tensor> random_rows(const Sizes& sizes, at::ScalarType type, uint64_t key);
+
+/// Keeps every gradient and counts the `finished` calls.
+class KeepingSink final : public ParameterSink {
+ public:
+  explicit KeepingSink(const std::vector<Parameter>& parameters);
+  at::Tensor gradient(size_t parameter) override { return gradients.at(parameter); }
+  void finished(size_t parameter) override { ++finished_calls.at(parameter); }
+
+  std::vector<at::Tensor> gradients;
+  std::vector<int> finished_calls;
+};
+
+struct StepResult {
+  double loss = 0.0;
+  Codes codes;
+  std::vector<at::Tensor> y_hat;      // [L] of [T, D]
+  CodeGradients value_grad;           // [L] of [nnz]
+  std::vector<at::Tensor> gradients;  // as parameters()
+  std::vector<int> finished_calls;    // as parameters()
+};
+
+Codes encode(const Transcoder& transcoder, const std::vector<at::Tensor>& x);
+/// V_l of every layer.
+std::vector<double> energies(const std::vector<at::Tensor>& y);
+/// Σ_l FVU_l and all gradients, stage by stage.
+StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
+                       const std::vector<at::Tensor>& y);
+
+/// The same by dense at:: operations and backward(), in float64.
+StepResult oracle_step(const Registry::Row& row, const Transcoder& transcoder,
+                       const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y);
+
+/// Codes as a dense matrix [T, F].
+at::Tensor dense(const LayerCodes& codes, int64_t features);
+/// Largest |a − b|.
+double distance(const at::Tensor& a, const at::Tensor& b);
+bool same_bits(const at::Tensor& a, const at::Tensor& b);
+
+/// "clt-topk" → "clt_topk": a name GoogleTest accepts.
+std::string row_test_name(const ::testing::TestParamInfo<Registry::Row>& row);
+
+}  // namespace crossloom::architectures::test
