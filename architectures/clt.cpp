@@ -29,16 +29,12 @@ std::string Clt::describe() const {
   return "ŷ[l'] = b_dec[l'] + Σ_{l ≤ l'} W_dec[l→l'] a[l], untied; fat rows W_dec_l [F, L−l, D]";
 }
 
-void Clt::decode(const Codes& codes, ColumnRange columns, std::vector<at::Tensor>& y_hat) const {
-  check_decode_call(shape_, codes.size(), columns);
-  start_from_biases(parameters_, codes, columns, y_hat);
-  for (int64_t target = 0; target < shape_.layers; ++target) {
-    for (int64_t source = 0; source <= target; ++source) {
-      const at::Tensor& fat_rows = parameters_[decoder_weight_number(source)].value;
-      kernels::add_rows(codes[static_cast<size_t>(source)],
-                        target_view(fat_rows, source, target, columns),
-                        y_hat[static_cast<size_t>(target)]);
-    }
+void Clt::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
+                     const at::Tensor& y_hat) const {
+  for (int64_t source = 0; source <= target; ++source) {
+    const at::Tensor& fat_rows = parameters_[decoder_weight_number(source)].value;
+    kernels::add_rows(codes[static_cast<size_t>(source)],
+                      target_view(fat_rows, source, target, columns), y_hat);
   }
 }
 

@@ -35,17 +35,4 @@ struct Candidates {
   at::Tensor value;  // real  [T, C]
 };
 
-/// Candidates of parts of F (their indices global) → all of them, best first; needs no
-/// communicator.
-Candidates merge_candidates(const std::vector<Candidates>& parts);
-
-/// A layer's codes grouped by feature, tokens ascending: one writer per weight row, and each row is
-/// read once for all its tokens.
-struct FeatureOrder {
-  std::vector<int64_t> begin;  // [F + 1]
-  std::vector<int32_t> token;  // [nnz]
-  std::vector<int64_t> entry;  // [nnz], place in the codes' value
-};
-FeatureOrder by_feature(const LayerCodes& codes, int64_t features);
-
 }  // namespace crossloom::architectures

@@ -59,7 +59,16 @@ LayerCodes ComposedTranscoder::filter(int64_t layer, const Candidates& merged) c
 
 void ComposedTranscoder::decode(const Codes& codes, const std::vector<at::Tensor>& /*x*/,
                                 ColumnRange columns, std::vector<at::Tensor>& y_hat) const {
-  topology_->decode(codes, columns, y_hat);
+  check_decode_call(shape_, codes.size(), columns);
+  y_hat.resize(codes.size());
+  for (int64_t target = 0; target < shape_.layers; ++target) {
+    decode_target(*topology_, target, codes, columns, y_hat[static_cast<size_t>(target)]);
+  }
+}
+
+void ComposedTranscoder::decode_layer(int64_t target, const Codes& codes, const at::Tensor& /*x*/,
+                                      ColumnRange columns, at::Tensor& y_hat) const {
+  decode_target(*topology_, target, codes, columns, y_hat);
 }
 
 CodeGradients ComposedTranscoder::decode_backward(const Codes& codes,

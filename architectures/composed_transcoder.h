@@ -25,6 +25,8 @@ class ComposedTranscoder final : public Transcoder {
   LayerCodes filter(int64_t layer, const Candidates& merged) const override;
   void decode(const Codes& codes, const std::vector<at::Tensor>& x, ColumnRange columns,
               std::vector<at::Tensor>& y_hat) const override;
+  void decode_layer(int64_t target, const Codes& codes, const at::Tensor& x, ColumnRange columns,
+                    at::Tensor& y_hat) const override;
   CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& x,
                                 const std::vector<at::Tensor>& y_grad, ColumnRange columns,
                                 ParameterSink& sink) const override;

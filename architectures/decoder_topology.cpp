@@ -16,18 +16,16 @@ std::vector<Parameter> zero_decoders(const std::vector<std::vector<int64_t>>& we
   return parameters;
 }
 
-void start_from_biases(const std::vector<Parameter>& decoders, const Codes& codes,
-                       ColumnRange columns, std::vector<at::Tensor>& y_hat) {
-  y_hat.resize(codes.size());
-  for (size_t layer = 0; layer < codes.size(); ++layer) {
-    const at::Tensor& bias = decoders.at(decoder_bias_number(static_cast<int64_t>(layer))).value;
-    const std::vector<int64_t> sizes = {codes[layer].tokens(), columns.width()};
-    at::Tensor& y = y_hat[layer];
-    if (!y.defined() || y.sizes() != sizes || y.scalar_type() != bias.scalar_type()) {
-      y = at::empty(sizes, bias.options());
-    }
-    y.copy_(bias.narrow(0, columns.begin, columns.width()));  // broadcast over tokens
+void decode_target(const DecoderTopology& topology, int64_t target, const Codes& codes,
+                   ColumnRange columns, at::Tensor& y_hat) {
+  const at::Tensor& bias = topology.parameters().at(decoder_bias_number(target)).value;
+  const std::vector<int64_t> sizes = {codes.at(static_cast<size_t>(target)).tokens(),
+                                      columns.width()};
+  if (!y_hat.defined() || y_hat.sizes() != sizes || y_hat.scalar_type() != bias.scalar_type()) {
+    y_hat = at::empty(sizes, bias.options());
   }
+  y_hat.copy_(bias.narrow(0, columns.begin, columns.width()));  // broadcast over tokens
+  topology.add_writes(target, codes, columns, y_hat);
 }
 
 void bias_backward(const std::vector<at::Tensor>& y_grad, ColumnRange columns,

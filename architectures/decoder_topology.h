@@ -20,9 +20,10 @@ class DecoderTopology {
   /// One clause for Transcoder::describe.
   virtual std::string describe() const = 0;
 
-  /// As Transcoder::decode, without a skip: y_hat [L] of [T, columns.width()].
-  virtual void decode(const Codes& codes, ColumnRange columns,
-                      std::vector<at::Tensor>& y_hat) const = 0;
+  /// As Transcoder::decode_layer, without a skip: adds to y_hat [T, columns.width()], which holds
+  /// the target's bias, what layers ≤ target write there.
+  virtual void add_writes(int64_t target, const Codes& codes, ColumnRange columns,
+                          const at::Tensor& y_hat) const = 0;
   /// As Transcoder::decode_backward: y_grad [L] of [T, columns.width()] → [L] of [nnz].
   virtual CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
                                         ColumnRange columns, ParameterSink& sink) const = 0;
@@ -43,9 +44,10 @@ inline size_t decoder_bias_number(int64_t layer) {
 std::vector<Parameter> zero_decoders(const std::vector<std::vector<int64_t>>& weight_shapes,
                                      int64_t width, at::ScalarType type);
 
-/// y_hat[l] ← b_dec^l repeated over tokens; tensors are made anew unless they fit. [L] of [T, d].
-void start_from_biases(const std::vector<Parameter>& decoders, const Codes& codes,
-                       ColumnRange columns, std::vector<at::Tensor>& y_hat);
+/// y_hat ← b_dec of `target` repeated over the tokens of its codes, then add_writes; y_hat [T, d]
+/// is made anew unless it fits.
+void decode_target(const DecoderTopology& topology, int64_t target, const Codes& codes,
+                   ColumnRange columns, at::Tensor& y_hat);
 
 /// ∂b_dec^l += Σ_t y_grad[l]_t for every layer, then finished.
 void bias_backward(const std::vector<at::Tensor>& y_grad, ColumnRange columns, ParameterSink& sink);

@@ -16,14 +16,11 @@ std::string Plt::describe() const {
   return "ŷ[l] = b_dec[l] + W_dec[l] a[l], each layer to its own target; W_dec_l [F, D]";
 }
 
-void Plt::decode(const Codes& codes, ColumnRange columns, std::vector<at::Tensor>& y_hat) const {
-  check_decode_call(shape_, codes.size(), columns);
-  start_from_biases(parameters_, codes, columns, y_hat);
-  for (int64_t layer = 0; layer < shape_.layers; ++layer) {
-    const auto l = static_cast<size_t>(layer);
-    const at::Tensor& weight = parameters_[decoder_weight_number(layer)].value;
-    kernels::add_rows(codes[l], weight.narrow(1, columns.begin, columns.width()), y_hat[l]);
-  }
+void Plt::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
+                     const at::Tensor& y_hat) const {
+  const at::Tensor& weight = parameters_[decoder_weight_number(target)].value;
+  kernels::add_rows(codes[static_cast<size_t>(target)],
+                    weight.narrow(1, columns.begin, columns.width()), y_hat);
 }
 
 CodeGradients Plt::decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,

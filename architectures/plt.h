@@ -13,8 +13,8 @@ class Plt final : public DecoderTopology {
 
   const std::vector<Parameter>& parameters() const override { return parameters_; }
   std::string describe() const override;
-  void decode(const Codes& codes, ColumnRange columns,
-              std::vector<at::Tensor>& y_hat) const override;
+  void add_writes(int64_t target, const Codes& codes, ColumnRange columns,
+                  const at::Tensor& y_hat) const override;
   CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
                                 ColumnRange columns, ParameterSink& sink) const override;
   at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const override;
