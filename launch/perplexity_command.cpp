@@ -17,13 +17,13 @@ struct PerplexityOptions : Options {
   std::string model;
   std::string text;
   std::string dtype = "float32";
-  int64_t windows = 8;
+  int64_t windows = 16;
   int64_t context = 512;
   void visit(OptionVisitor& v) override {
     v.field("model", model, "Hugging Face folder");
     v.field("text", text, "plain UTF-8 text file, or a folder of them");
     v.field("dtype", dtype, "float32, bfloat16 or float64");
-    v.field("windows", windows, "windows to read at most");
+    v.field("windows", windows, "windows to read, spread evenly over the text");
     v.field("context", context, "tokens per window, BOS included");
   }
 };
@@ -56,9 +56,7 @@ void run(PerplexityOptions& options, Context& context) {
     return;
   }
   const auto session = open_model(options.model, options.dtype);
-  // A token has at most a few dozen bytes: reading more text than this cannot be needed.
-  const size_t enough_bytes = static_cast<size_t>(options.windows * options.context) * 64;
-  const auto ids = session.tokenizer.encode(std::string_view(text).substr(0, enough_bytes));
+  const auto ids = session.tokenizer.encode(text);
   const auto windows = models::bos_windows(
       ids, options.context, static_cast<models::TokenId>(session.model.spec().bos_id),
       options.windows);

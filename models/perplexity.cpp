@@ -1,5 +1,6 @@
 #include "models/perplexity.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -34,13 +35,14 @@ Perplexity perplexity(const Transformer& model, const std::vector<std::vector<To
 
 std::vector<std::vector<TokenId>> bos_windows(const std::vector<TokenId>& ids, int64_t context,
                                               TokenId bos_id, int64_t limit) {
+  const int64_t length = context - 1;
+  const auto available = static_cast<int64_t>(ids.size());
+  const int64_t count = std::min(limit, available / length);
   std::vector<std::vector<TokenId>> windows;
-  const auto stride = static_cast<size_t>(context - 1);
-  for (size_t begin = 0; begin + stride <= ids.size() && std::cmp_less(windows.size(), limit);
-       begin += stride) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin = count == 1 ? 0 : i * (available - length) / (count - 1);
     std::vector<TokenId> window{bos_id};
-    window.insert(window.end(), ids.begin() + static_cast<std::ptrdiff_t>(begin),
-                  ids.begin() + static_cast<std::ptrdiff_t>(begin + stride));
+    window.insert(window.end(), ids.begin() + begin, ids.begin() + begin + length);
     windows.push_back(std::move(window));
   }
   return windows;

@@ -21,8 +21,9 @@ struct Perplexity {
 Perplexity perplexity(const Transformer& model, const std::vector<std::vector<TokenId>>& windows,
                       const std::function<void(int64_t)>& on_window = {});
 
-/// ids cut into windows of `context` ids, each starting with `bos_id`; the incomplete last one is
-/// dropped; at most `limit` windows.
+/// Windows of `context` ids, `bos_id` and context − 1 consecutive ids, begun at equal distances
+/// over the whole text: window i of n at i·(N − (context − 1))/(n − 1). At most `limit`, never
+/// overlapping.
 std::vector<std::vector<TokenId>> bos_windows(const std::vector<TokenId>& ids, int64_t context,
                                               TokenId bos_id, int64_t limit);
 

@@ -19,8 +19,11 @@ LayerCodes one_code(double value) {
 }
 
 std::vector<double> decode_worked(const DecoderTopology& topology) {
-  std::vector<at::Tensor> y_hat;
-  topology.decode({one_code(0.5), one_code(1.0)}, {0, 1}, y_hat);
+  std::vector<at::Tensor> y_hat(2);
+  for (int64_t target = 0; target < 2; ++target) {
+    decode_target(topology, target, {one_code(0.5), one_code(1.0)}, {0, 1},
+                  y_hat[static_cast<size_t>(target)]);
+  }
   return {y_hat[0].item<double>(), y_hat[1].item<double>()};
 }
 

@@ -194,7 +194,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, Attribution,
                                            Case{HookPoint::kResidMid, "clt-topk", true},
                                            Case{HookPoint::kMlpNormalized, "clt-topk", true},
                                            Case{HookPoint::kResidMid, "plt-topk", false}),
-                         [](const auto& info) { return fmt::format("case{}", info.index); });
+                         [](const auto& row) { return fmt::format("case{}", row.index); });
 
 TEST(SalientTargets, StopAtTheProbabilityAndBreakTiesByLowerId) {
   const at::Tensor logits = at::log(at::tensor({0.1, 0.3, 0.3, 0.2, 0.1}, at::kDouble));

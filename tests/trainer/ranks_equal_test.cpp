@@ -65,7 +65,7 @@ TEST_P(RanksEqual, RoundingOnlyInTheDefaultMode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, RanksEqual, ::testing::Values("clt-topk", "plt-topk"),
-                         [](const auto& info) { return info.param.substr(0, 3); });
+                         [](const auto& row) { return row.param.substr(0, 3); });
 
 }  // namespace
 }  // namespace crossloom::trainer
