@@ -69,13 +69,14 @@ void add_outer_typed(const FeatureLists& lists, const at::Tensor& rows, const at
   Real* out = grad.mutable_data_ptr<Real>();
   const int64_t columns = rows.size(1);
   const int64_t panel = panel_columns(rows.size(0), columns, sizeof(Real));
+  const auto& kernels = row_kernels<Real>();
   for_feature_ranges(lists, [&](int64_t first, int64_t last) {
     for (int64_t c = 0; c < columns; c += panel) {
       const int64_t width = std::min(panel, columns - c);
       for (int64_t i = first; i < last; ++i) {
         const int64_t begin = offsets[i];
-        gather_add(offsets[i + 1] - begin, token + begin, weight + begin, row_data + c,
-                   rows.stride(0), width, out + i * grad.stride(0) + c);
+        kernels.gather_add(offsets[i + 1] - begin, token + begin, weight + begin, row_data + c,
+                           rows.stride(0), width, out + i * grad.stride(0) + c);
       }
     }
   });

@@ -40,13 +40,14 @@ void add_rows_typed(const LayerCodes& codes, const at::Tensor& table, const at::
   Real* y_data = y.mutable_data_ptr<Real>();
   const int64_t columns = table.size(1);
   const int64_t panel = panel_columns(table.size(0), columns, sizeof(Real));
+  const auto& kernels = row_kernels<Real>();
   at::parallel_for(0, codes.tokens(), kTokenGrain, [&](int64_t first, int64_t last) {
     for (int64_t c = 0; c < columns; c += panel) {
       const int64_t width = std::min(panel, columns - c);
       for (int64_t t = first; t < last; ++t) {
         const int64_t begin = view.offsets[t];
-        gather_add(view.count(t), view.index + begin, view.value + begin, table_data + c,
-                   table.stride(0), width, y_data + t * y.stride(0) + c);
+        kernels.gather_add(view.count(t), view.index + begin, view.value + begin, table_data + c,
+                           table.stride(0), width, y_data + t * y.stride(0) + c);
       }
     }
   });
@@ -61,13 +62,14 @@ void dot_rows_typed(const LayerCodes& codes, const at::Tensor& table, const at::
   Real* out = value_grad.mutable_data_ptr<Real>();
   const int64_t columns = table.size(1);
   const int64_t panel = panel_columns(table.size(0), columns, sizeof(Real));
+  const auto& kernels = row_kernels<Real>();
   at::parallel_for(0, codes.tokens(), kTokenGrain, [&](int64_t first, int64_t last) {
     for (int64_t c = 0; c < columns; c += panel) {
       const int64_t width = std::min(panel, columns - c);
       for (int64_t t = first; t < last; ++t) {
         const int64_t begin = view.offsets[t];
-        gather_dot(view.count(t), view.index + begin, table_data + c, table.stride(0), width,
-                   grad_data + t * y_grad.stride(0) + c, out + begin);
+        kernels.gather_dot(view.count(t), view.index + begin, table_data + c, table.stride(0),
+                           width, grad_data + t * y_grad.stride(0) + c, out + begin);
       }
     }
   });

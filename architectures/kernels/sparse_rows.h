@@ -25,7 +25,7 @@ void dot_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor
 /// Columns per panel, so that `rows` rows of a panel fill at most `kPanelBytes`: a multiple of the
 /// column unit, or all of `columns` where even one unit would not fit.
 inline constexpr int64_t kColumnUnit = 64;
-inline constexpr int64_t kPanelBytes = 704 * 1024;
+inline constexpr int64_t kPanelBytes = 512 * 1024;
 inline int64_t panel_columns(int64_t rows, int64_t columns, int64_t element_bytes) {
   const int64_t unit_bytes = std::max<int64_t>(1, rows) * kColumnUnit * element_bytes;
   const int64_t units = kPanelBytes / unit_bytes;

@@ -7,6 +7,7 @@
 
 #include "architectures/kernels/feature_lists.h"
 #include "architectures/kernels/reductions.h"
+#include "architectures/kernels/row_kernels.h"
 #include "architectures/kernels/sparse_rows.h"
 #include "tests/architectures/staged_step.h"
 
@@ -116,6 +117,39 @@ TEST_P(Kernels, PanelsDoNotChangeTheBitsOfASum) {
                       parts.narrow(1, begin, kernels::kColumnUnit));
   }
   EXPECT_TRUE(same_bits(whole, parts));
+}
+
+/// Every instruction set this CPU has, against plain loops in float64.
+template <typename Real>
+void check_every_instruction_set(double tolerance) {
+  const std::vector<int32_t> index = {4, 0, 7, 7, 2};
+  const auto count = static_cast<int64_t>(index.size());
+  for (const int64_t n : {0, 1, 7, 16, 31, 64, 100, 333}) {
+    const int64_t stride = n + 3;
+    const auto type = c10::CppTypeToScalarType<Real>::value;
+    const at::Tensor table = random_tensor({8, stride}, type, 1);
+    const at::Tensor weight = random_tensor({count}, type, 2);
+    const at::Tensor x = random_tensor({n}, type, 3);
+    const at::Tensor rows =
+        table.index_select(0, at::tensor(index, at::kInt)).narrow(1, 0, n).to(at::kDouble);
+    const at::Tensor sum = x.to(at::kDouble) + at::mv(rows.t(), weight.to(at::kDouble));
+    const at::Tensor dots = weight.to(at::kDouble) + at::mv(rows, x.to(at::kDouble));
+    for (const auto& kernels : kernels::available_row_kernels<Real>()) {
+      const at::Tensor y = x.clone();
+      const at::Tensor out = weight.clone();
+      kernels.gather_add(count, index.data(), weight.const_data_ptr<Real>(),
+                         table.const_data_ptr<Real>(), stride, n, y.mutable_data_ptr<Real>());
+      kernels.gather_dot(count, index.data(), table.const_data_ptr<Real>(), stride, n,
+                         x.const_data_ptr<Real>(), out.mutable_data_ptr<Real>());
+      EXPECT_LE(distance(y.to(at::kDouble), sum), tolerance) << kernels.instruction_set;
+      EXPECT_LE(distance(out.to(at::kDouble), dots), tolerance) << kernels.instruction_set;
+    }
+  }
+}
+
+TEST(RowKernels, EveryInstructionSetEqualsPlainSums) {
+  check_every_instruction_set<float>(1e-5);
+  check_every_instruction_set<double>(1e-13);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Kernels, ::testing::Values(at::kFloat, at::kDouble));
