@@ -61,7 +61,7 @@ TEST_P(Kernels, AddRowsEqualsADenseProduct) {
     const at::Tensor y = random_tensor({c.tokens, c.columns}, GetParam(), 3);
     const at::Tensor expected =
         y.to(at::kDouble) + at::mm(dense(codes, c.features).to(at::kDouble), table.to(at::kDouble));
-    kernels::add_rows(codes, table, y);
+    kernels::add_rows(codes, table, y, {0, c.tokens});
     EXPECT_LE(distance(y.to(at::kDouble), expected), tolerance()) << "columns " << c.columns;
   }
 }
@@ -75,7 +75,7 @@ TEST_P(Kernels, DotRowsEqualsADenseProduct) {
     const at::Tensor expected =
         (at::mm(y_grad.to(at::kDouble), table.to(at::kDouble).t()) + 1.0) * active;
     const at::Tensor value_grad = at::ones_like(codes.value);
-    kernels::dot_rows(codes, table, y_grad, value_grad);
+    kernels::dot_rows(codes, table, y_grad, value_grad, {0, c.tokens});
     codes.value = value_grad;
     EXPECT_LE(distance(dense(codes, c.features).to(at::kDouble), expected), tolerance());
   }
@@ -92,7 +92,8 @@ TEST_P(Kernels, AddOuterEqualsADenseProduct) {
     const at::Tensor matrix = dense(codes, c.features).to(at::kDouble);
     const at::Tensor expected = table.to(at::kDouble) + at::mm(matrix.t(), rows.to(at::kDouble));
     const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
-    kernels::add_outer(lists, rows, table);
+    kernels::for_feature_ranges(
+        lists, [&](kernels::Range features) { kernels::add_outer(lists, rows, table, features); });
     kernels::add_weight_sums(lists, bias);
     EXPECT_LE(distance(table.to(at::kDouble), expected), tolerance());
     EXPECT_LE(distance(bias.to(at::kDouble), matrix.sum(0)), tolerance());
@@ -111,10 +112,10 @@ TEST_P(Kernels, PanelsDoNotChangeTheBitsOfASum) {
   const at::Tensor table = random_tensor({c.features, c.columns}, GetParam(), 2);
   const at::Tensor whole = at::zeros({c.tokens, c.columns}, GetParam());
   const at::Tensor parts = at::zeros_like(whole);
-  kernels::add_rows(codes, table, whole);
+  kernels::add_rows(codes, table, whole, {0, c.tokens});
   for (int64_t begin = 0; begin < c.columns; begin += kernels::kColumnUnit) {
     kernels::add_rows(codes, table.narrow(1, begin, kernels::kColumnUnit),
-                      parts.narrow(1, begin, kernels::kColumnUnit));
+                      parts.narrow(1, begin, kernels::kColumnUnit), {0, c.tokens});
   }
   EXPECT_TRUE(same_bits(whole, parts));
 }
@@ -175,9 +176,11 @@ TEST(SparseKernels, PanelsFitTheBudgetOrTakeAllColumns) {
 TEST(SparseKernels, OtherScalarTypesAndShapesAreRefused) {
   const LayerCodes codes = make_codes({4, 6, 8, 2}, at::kFloat);
   const at::Tensor table = at::zeros({6, 8}, at::kFloat);
-  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({5, 8}, at::kFloat)), InternalError);
-  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({4, 8}, at::kDouble)), InternalError);
-  EXPECT_THROW(kernels::add_rows(codes, table.t(), at::zeros({4, 6}, at::kFloat)), InternalError);
+  const kernels::Range all{0, 4};
+  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({5, 8}, at::kFloat), all), InternalError);
+  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({4, 8}, at::kDouble), all), InternalError);
+  EXPECT_THROW(kernels::add_rows(codes, table.t(), at::zeros({4, 6}, at::kFloat), all),
+               InternalError);
 }
 
 }  // namespace
