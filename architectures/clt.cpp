@@ -31,31 +31,39 @@ std::string Clt::describe() const {
 
 void Clt::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
                      const at::Tensor& y_hat) const {
-  for (int64_t source = 0; source <= target; ++source) {
-    const at::Tensor& fat_rows = parameters_[decoder_weight_number(source)].value;
-    kernels::add_rows(codes[static_cast<size_t>(source)],
-                      target_view(fat_rows, source, target, columns), y_hat);
-  }
+  kernels::for_token_ranges(y_hat.size(0), [&](kernels::Range tokens) {
+    for (int64_t source = 0; source <= target; ++source) {
+      const at::Tensor& fat_rows = parameters_[decoder_weight_number(source)].value;
+      kernels::add_rows(codes[static_cast<size_t>(source)],
+                        target_view(fat_rows, source, target, columns), y_hat, tokens);
+    }
+  });
 }
 
 CodeGradients Clt::decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
                                    ColumnRange columns, ParameterSink& sink) const {
-  check_decode_call(shape_, codes.size(), columns);
+  check_decode_call(shape_, codes, columns);
+  CROSSLOOM_CHECK(y_grad.size() == codes.size(), "{} layers of y_grad", y_grad.size());
   bias_backward(y_grad, columns, sink);
-  CodeGradients gradients;
+  CodeGradients gradients = zero_code_gradients(codes);
   for (int64_t source = 0; source < shape_.layers; ++source) {
-    const LayerCodes& layer = codes[static_cast<size_t>(source)];
+    const auto s = static_cast<size_t>(source);
     const size_t number = decoder_weight_number(source);
     const at::Tensor& fat_rows = parameters_[number].value;
     const at::Tensor fat_grad = sink.gradient(number);  // [F, L−source, D]
-    const auto lists = kernels::group_by_feature(layer, layer.value, shape_.features);
-    gradients.push_back(at::zeros_like(layer.value));
-    for (int64_t target = source; target < shape_.layers; ++target) {
-      const at::Tensor& delta = y_grad[static_cast<size_t>(target)];
-      kernels::dot_rows(layer, target_view(fat_rows, source, target, columns), delta,
-                        gradients.back());
-      kernels::add_outer(lists, delta, target_view(fat_grad, source, target, columns));
-    }
+    kernels::for_token_ranges(codes[s].tokens(), [&](kernels::Range tokens) {
+      for (int64_t target = source; target < shape_.layers; ++target) {
+        kernels::dot_rows(codes[s], target_view(fat_rows, source, target, columns),
+                          y_grad[static_cast<size_t>(target)], gradients[s], tokens);
+      }
+    });
+    const auto lists = kernels::group_by_feature(codes[s], codes[s].value, shape_.features);
+    kernels::for_feature_ranges(lists, [&](kernels::Range features) {
+      for (int64_t target = source; target < shape_.layers; ++target) {
+        kernels::add_outer(lists, y_grad[static_cast<size_t>(target)],
+                           target_view(fat_grad, source, target, columns), features);
+      }
+    });
     sink.finished(number);
   }
   return gradients;

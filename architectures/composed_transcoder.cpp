@@ -59,7 +59,7 @@ LayerCodes ComposedTranscoder::filter(int64_t layer, const Candidates& merged) c
 
 void ComposedTranscoder::decode(const Codes& codes, const std::vector<at::Tensor>& /*x*/,
                                 ColumnRange columns, std::vector<at::Tensor>& y_hat) const {
-  check_decode_call(shape_, codes.size(), columns);
+  check_decode_call(shape_, codes, columns);
   y_hat.resize(codes.size());
   for (int64_t target = 0; target < shape_.layers; ++target) {
     decode_target(*topology_, target, codes, columns, y_hat[static_cast<size_t>(target)]);

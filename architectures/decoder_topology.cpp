@@ -39,9 +39,21 @@ void bias_backward(const std::vector<at::Tensor>& y_grad, ColumnRange columns,
   }
 }
 
-void check_decode_call(const TranscoderShape& shape, size_t codes, ColumnRange columns) {
-  CROSSLOOM_CHECK(codes == static_cast<size_t>(shape.layers), "{} layers of codes, expected {}",
-                  codes, shape.layers);
+CodeGradients zero_code_gradients(const Codes& codes) {
+  CodeGradients gradients;
+  for (const LayerCodes& layer : codes) {
+    gradients.push_back(at::zeros_like(layer.value));
+  }
+  return gradients;
+}
+
+void check_decode_call(const TranscoderShape& shape, const Codes& codes, ColumnRange columns) {
+  CROSSLOOM_CHECK(codes.size() == static_cast<size_t>(shape.layers),
+                  "{} layers of codes, expected {}", codes.size(), shape.layers);
+  for (const LayerCodes& layer : codes) {
+    CROSSLOOM_CHECK(layer.tokens() == codes.front().tokens(), "codes of {} and of {} tokens",
+                    layer.tokens(), codes.front().tokens());
+  }
   CROSSLOOM_CHECK(0 <= columns.begin && columns.begin < columns.end && columns.end <= shape.width,
                   "columns [{}, {}) of {}", columns.begin, columns.end, shape.width);
 }

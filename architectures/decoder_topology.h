@@ -52,7 +52,10 @@ void decode_target(const DecoderTopology& topology, int64_t target, const Codes&
 /// ∂b_dec^l += Σ_t y_grad[l]_t for every layer, then finished.
 void bias_backward(const std::vector<at::Tensor>& y_grad, ColumnRange columns, ParameterSink& sink);
 
-/// Throws InternalError unless there is one entry per layer and columns lie within [0, width).
-void check_decode_call(const TranscoderShape& shape, size_t codes, ColumnRange columns);
+/// A zero per code: [L] of [nnz].
+CodeGradients zero_code_gradients(const Codes& codes);
+
+/// Throws InternalError unless every layer has codes of the same tokens and columns lie in [0, D).
+void check_decode_call(const TranscoderShape& shape, const Codes& codes, ColumnRange columns);
 
 }  // namespace crossloom::architectures

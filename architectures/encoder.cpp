@@ -50,7 +50,9 @@ void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& cod
                        const at::Tensor& pre_grad, ParameterSink& sink) const {
   check_shape(x, {codes.tokens(), shape_.width}, "x");
   const auto lists = kernels::group_by_feature(codes, pre_grad, shape_.features);
-  kernels::add_outer(lists, x, sink.gradient(weight_number(layer)));
+  const at::Tensor weight_grad = sink.gradient(weight_number(layer));  // [F, D]
+  kernels::for_feature_ranges(
+      lists, [&](kernels::Range features) { kernels::add_outer(lists, x, weight_grad, features); });
   sink.finished(weight_number(layer));
   kernels::add_weight_sums(lists, sink.gradient(bias_number(layer)));
   sink.finished(bias_number(layer));

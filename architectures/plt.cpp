@@ -19,25 +19,35 @@ std::string Plt::describe() const {
 void Plt::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
                      const at::Tensor& y_hat) const {
   const at::Tensor& weight = parameters_[decoder_weight_number(target)].value;
-  kernels::add_rows(codes[static_cast<size_t>(target)],
-                    weight.narrow(1, columns.begin, columns.width()), y_hat);
+  kernels::for_token_ranges(y_hat.size(0), [&](kernels::Range tokens) {
+    kernels::add_rows(codes[static_cast<size_t>(target)],
+                      weight.narrow(1, columns.begin, columns.width()), y_hat, tokens);
+  });
 }
 
 CodeGradients Plt::decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
                                    ColumnRange columns, ParameterSink& sink) const {
-  check_decode_call(shape_, codes.size(), columns);
+  check_decode_call(shape_, codes, columns);
+  CROSSLOOM_CHECK(y_grad.size() == codes.size(), "{} layers of y_grad", y_grad.size());
   bias_backward(y_grad, columns, sink);
-  CodeGradients gradients;
+  CodeGradients gradients = zero_code_gradients(codes);
+  kernels::for_token_ranges(codes.front().tokens(), [&](kernels::Range tokens) {
+    for (int64_t layer = 0; layer < shape_.layers; ++layer) {
+      const auto l = static_cast<size_t>(layer);
+      const at::Tensor& weight = parameters_[decoder_weight_number(layer)].value;
+      kernels::dot_rows(codes[l], weight.narrow(1, columns.begin, columns.width()), y_grad[l],
+                        gradients[l], tokens);
+    }
+  });
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {
     const auto l = static_cast<size_t>(layer);
-    const size_t number = decoder_weight_number(layer);
-    const at::Tensor weight = parameters_[number].value.narrow(1, columns.begin, columns.width());
-    gradients.push_back(at::zeros_like(codes[l].value));
-    kernels::dot_rows(codes[l], weight, y_grad[l], gradients.back());
-
     const auto lists = kernels::group_by_feature(codes[l], codes[l].value, shape_.features);
-    const at::Tensor weight_grad = sink.gradient(number);  // [F, D]
-    kernels::add_outer(lists, y_grad[l], weight_grad.narrow(1, columns.begin, columns.width()));
+    const size_t number = decoder_weight_number(layer);
+    const at::Tensor weight_grad =
+        sink.gradient(number).narrow(1, columns.begin, columns.width());  // [F, d]
+    kernels::for_feature_ranges(lists, [&](kernels::Range features) {
+      kernels::add_outer(lists, y_grad[l], weight_grad, features);
+    });
     sink.finished(number);
   }
   return gradients;

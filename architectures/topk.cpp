@@ -10,7 +10,7 @@
 
 #include "architectures/candidates.h"
 #include "architectures/kernels/dispatch.h"
-#include "common/options.h"
+#include "common/error.h"
 
 namespace crossloom::architectures {
 namespace {

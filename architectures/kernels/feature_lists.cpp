@@ -1,7 +1,5 @@
 #include "architectures/kernels/feature_lists.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
@@ -47,21 +45,10 @@ void fill_lists(const LayerCodes& codes, const at::Tensor& weight, const Feature
   }
 }
 
-/// Calls `body(first feature, last feature)` for ranges that hold about equally many codes; a
-/// feature belongs to the range in which its list begins.
-template <typename Body>
-void for_feature_ranges(const FeatureLists& lists, Body&& body) {
-  const auto* offsets = lists.offsets.const_data_ptr<int64_t>();
-  const int64_t features = lists.offsets.size(0) - 1;
-  at::parallel_for(0, lists.token.size(0), kCodeGrain, [&](int64_t begin, int64_t end) {
-    const auto* first = std::lower_bound(offsets, offsets + features, begin);
-    const auto* last = std::lower_bound(offsets, offsets + features, end);
-    body(first - offsets, last - offsets);
-  });
-}
-
 template <typename Real>
-void add_outer_typed(const FeatureLists& lists, const at::Tensor& rows, const at::Tensor& grad) {
+void add_outer_typed(const FeatureLists& lists, const at::Tensor& rows, const at::Tensor& grad,
+                     Range features) {
+  const auto& kernels = row_kernels<Real>();
   const auto* offsets = lists.offsets.const_data_ptr<int64_t>();
   const auto* token = lists.token.const_data_ptr<int32_t>();
   const Real* weight = lists.weight.const_data_ptr<Real>();
@@ -69,16 +56,14 @@ void add_outer_typed(const FeatureLists& lists, const at::Tensor& rows, const at
   Real* out = grad.mutable_data_ptr<Real>();
   const int64_t columns = rows.size(1);
   const int64_t panel = panel_columns(rows.size(0), columns, sizeof(Real));
-  for_feature_ranges(lists, [&](int64_t first, int64_t last) {
-    for (int64_t c = 0; c < columns; c += panel) {
-      const int64_t width = std::min(panel, columns - c);
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t begin = offsets[i];
-        gather_add(offsets[i + 1] - begin, token + begin, weight + begin, row_data + c,
-                   rows.stride(0), width, out + i * grad.stride(0) + c);
-      }
+  for (int64_t c = 0; c < columns; c += panel) {
+    const int64_t width = std::min(panel, columns - c);
+    for (int64_t i = features.first; i < features.last; ++i) {
+      const int64_t begin = offsets[i];
+      kernels.gather_add(offsets[i + 1] - begin, token + begin, weight + begin, row_data + c,
+                         rows.stride(0), width, out + i * grad.stride(0) + c);
     }
-  });
+  }
 }
 
 template <typename Real>
@@ -108,11 +93,23 @@ FeatureLists group_by_feature(const LayerCodes& codes, const at::Tensor& weight,
   return lists;
 }
 
-void add_outer(const FeatureLists& lists, const at::Tensor& rows, const at::Tensor& table_grad) {
+void for_feature_ranges(const FeatureLists& lists, const std::function<void(Range)>& body) {
+  const auto* offsets = lists.offsets.const_data_ptr<int64_t>();
+  const auto* end = offsets + lists.offsets.size(0) - 1;
+  // Equal shares of the codes; a feature belongs to the share in which its list begins.
+  at::parallel_for(0, lists.token.size(0), kCodeGrain, [&](int64_t first, int64_t last) {
+    body({std::lower_bound(offsets, end, first) - offsets,
+          std::lower_bound(offsets, end, last) - offsets});
+  });
+}
+
+void add_outer(const FeatureLists& lists, const at::Tensor& rows, const at::Tensor& table_grad,
+               Range features) {
   check_shape(table_grad, {lists.offsets.size(0) - 1, rows.size(1)}, "table_grad");
   CROSSLOOM_CHECK(rows.stride(1) == 1 && table_grad.stride(1) == 1, "columns must be contiguous");
-  dispatch_real(rows.scalar_type(),
-                [&](auto real) { add_outer_typed<decltype(real)>(lists, rows, table_grad); });
+  dispatch_real(rows.scalar_type(), [&](auto real) {
+    add_outer_typed<decltype(real)>(lists, rows, table_grad, features);
+  });
 }
 
 void add_weight_sums(const FeatureLists& lists, const at::Tensor& bias_grad) {

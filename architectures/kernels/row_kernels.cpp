@@ -2,25 +2,19 @@
 
 #include <cstring>
 
-// GCC makes one body per instruction set and picks at load time. Features, not `arch=` names: the
-// latter are matched against the CPU's model and would miss other vendors' AVX-512.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define CROSSLOOM_MULTIVERSION __attribute__((target_clones("default", "fma", "avx512f")))
-#else
-#define CROSSLOOM_MULTIVERSION
-#endif
 #define CROSSLOOM_INLINE inline __attribute__((always_inline))
 
 namespace crossloom::architectures::kernels {
 namespace {
 
-constexpr size_t kVectorBytes = 64;
-constexpr int kVectors = 4;  // per register block: 256 bytes, the column unit in float32
-
-template <typename Real>
-struct Simd {
-  typedef Real Vector __attribute__((vector_size(kVectorBytes)));
-  static constexpr int64_t kLanes = static_cast<int64_t>(kVectorBytes / sizeof(Real));
+/// A register block: Count vectors of Bytes each. 256 bytes are the column unit in float32.
+template <typename RealType, size_t Bytes, int Count>
+struct Block {
+  using Real = RealType;
+  typedef Real Vector __attribute__((vector_size(Bytes)));
+  static constexpr size_t kBytes = Bytes;
+  static constexpr int kVectors = Count;
+  static constexpr int64_t kLanes = static_cast<int64_t>(Bytes / sizeof(Real));
 };
 
 /// One unaligned load or store (by reference: vectors by value would depend on the target's ABI).
@@ -34,39 +28,39 @@ CROSSLOOM_INLINE void store(Real* to, const Vector& vector) {
 }
 
 /// y[0 : Count·lanes] += Σ_j weight[j] · row_j, the sum held in Count vector registers.
-template <int Count, typename Real>
+template <typename Block, int Count, typename Real>
 CROSSLOOM_INLINE void add_block(int64_t count, const int32_t* index, const Real* weight,
                                 const Real* table, int64_t stride, Real* y) {
-  using Vector = typename Simd<Real>::Vector;
-  constexpr int64_t kLanes = Simd<Real>::kLanes;
+  using Vector = typename Block::Vector;
   Vector sum[Count];
   for (int v = 0; v < Count; ++v) {
-    load(sum[v], y + v * kLanes);
+    load(sum[v], y + v * Block::kLanes);
   }
   for (int64_t j = 0; j < count; ++j) {
     const Real* row = table + index[j] * stride;
     const Real w = weight[j];
     for (int v = 0; v < Count; ++v) {
       Vector part;
-      load(part, row + v * kLanes);
+      load(part, row + v * Block::kLanes);
       sum[v] += w * part;
     }
   }
   for (int v = 0; v < Count; ++v) {
-    store(y + v * kLanes, sum[v]);
+    store(y + v * Block::kLanes, sum[v]);
   }
 }
 
-template <typename Real>
+template <typename Block, typename Real = typename Block::Real>
 CROSSLOOM_INLINE void gather_add_body(int64_t count, const int32_t* index, const Real* weight,
                                       const Real* table, int64_t stride, int64_t n, Real* y) {
-  constexpr int64_t kLanes = Simd<Real>::kLanes;
+  constexpr int64_t kLanes = Block::kLanes;
+  constexpr int64_t kBlock = Block::kVectors * kLanes;
   int64_t i = 0;
-  for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
-    add_block<kVectors>(count, index, weight, table + i, stride, y + i);
+  for (; i + kBlock <= n; i += kBlock) {
+    add_block<Block, Block::kVectors>(count, index, weight, table + i, stride, y + i);
   }
   for (; i + kLanes <= n; i += kLanes) {
-    add_block<1>(count, index, weight, table + i, stride, y + i);
+    add_block<Block, 1>(count, index, weight, table + i, stride, y + i);
   }
   for (; i < n; ++i) {
     Real sum = y[i];
@@ -93,14 +87,15 @@ CROSSLOOM_INLINE Real sum_lanes(const Vector& vector) {
   }
 }
 
-template <typename Real>
+template <typename Block, typename Real = typename Block::Real>
 CROSSLOOM_INLINE Real dot_row(const Real* row, const Real* x, int64_t n) {
-  using Vector = typename Simd<Real>::Vector;
-  constexpr int64_t kLanes = Simd<Real>::kLanes;
-  Vector sum[kVectors] = {};
+  using Vector = typename Block::Vector;
+  constexpr int64_t kLanes = Block::kLanes;
+  constexpr int kSums = 4;  // independent chains hide the latency of an addition
+  Vector sum[kSums] = {};
   int64_t i = 0;
-  for (; i + kVectors * kLanes <= n; i += kVectors * kLanes) {
-    for (int v = 0; v < kVectors; ++v) {
+  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
+    for (int v = 0; v < kSums; ++v) {
       Vector a;
       Vector b;
       load(a, row + i + v * kLanes);
@@ -115,41 +110,60 @@ CROSSLOOM_INLINE Real dot_row(const Real* row, const Real* x, int64_t n) {
     load(b, x + i);
     sum[0] += a * b;
   }
-  Real total = sum_lanes<Real, kVectorBytes>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  const Vector all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  Real total = sum_lanes<Real, Block::kBytes>(all);
   for (; i < n; ++i) {
     total += row[i] * x[i];
   }
   return total;
 }
 
-template <typename Real>
+template <typename Block, typename Real = typename Block::Real>
 CROSSLOOM_INLINE void gather_dot_body(int64_t count, const int32_t* index, const Real* table,
                                       int64_t stride, int64_t n, const Real* x, Real* out) {
   for (int64_t j = 0; j < count; ++j) {
-    out[j] += dot_row(table + index[j] * stride, x, n);
+    out[j] += dot_row<Block>(table + index[j] * stride, x, n);
   }
 }
 
+// One body per instruction set: `name<Real>::add` and `name<Real>::dot`.
+#define CROSSLOOM_ROW_KERNELS(name, attributes, bytes, vectors)                                \
+  template <typename Real>                                                                     \
+  struct name {                                                                                \
+    attributes static void add(int64_t count, const int32_t* index, const Real* weight,        \
+                               const Real* table, int64_t stride, int64_t n, Real* y) {        \
+      gather_add_body<Block<Real, bytes, vectors>>(count, index, weight, table, stride, n, y); \
+    }                                                                                          \
+    attributes static void dot(int64_t count, const int32_t* index, const Real* table,         \
+                               int64_t stride, int64_t n, const Real* x, Real* out) {          \
+      gather_dot_body<Block<Real, bytes, vectors>>(count, index, table, stride, n, x, out);    \
+    }                                                                                          \
+  }
+
+CROSSLOOM_ROW_KERNELS(Baseline, , 16, 8);
+#if defined(__x86_64__)
+CROSSLOOM_ROW_KERNELS(Avx2, __attribute__((target("avx2,fma"))), 32, 8);
+CROSSLOOM_ROW_KERNELS(Avx512, __attribute__((target("avx512f"))), 64, 4);
+#endif
+
 }  // namespace
 
-CROSSLOOM_MULTIVERSION void gather_add(int64_t count, const int32_t* index, const float* weight,
-                                       const float* table, int64_t stride, int64_t n, float* y) {
-  gather_add_body(count, index, weight, table, stride, n, y);
+template <typename Real>
+std::vector<RowKernels<Real>> available_row_kernels() {
+  std::vector<RowKernels<Real>> available;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) {
+    available.push_back({"AVX-512", Avx512<Real>::add, Avx512<Real>::dot});
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    available.push_back({"AVX2", Avx2<Real>::add, Avx2<Real>::dot});
+  }
+#endif
+  available.push_back({"baseline", Baseline<Real>::add, Baseline<Real>::dot});
+  return available;
 }
 
-CROSSLOOM_MULTIVERSION void gather_add(int64_t count, const int32_t* index, const double* weight,
-                                       const double* table, int64_t stride, int64_t n, double* y) {
-  gather_add_body(count, index, weight, table, stride, n, y);
-}
-
-CROSSLOOM_MULTIVERSION void gather_dot(int64_t count, const int32_t* index, const float* table,
-                                       int64_t stride, int64_t n, const float* x, float* out) {
-  gather_dot_body(count, index, table, stride, n, x, out);
-}
-
-CROSSLOOM_MULTIVERSION void gather_dot(int64_t count, const int32_t* index, const double* table,
-                                       int64_t stride, int64_t n, const double* x, double* out) {
-  gather_dot_body(count, index, table, stride, n, x, out);
-}
+template std::vector<RowKernels<float>> available_row_kernels<float>();
+template std::vector<RowKernels<double>> available_row_kernels<double>();
 
 }  // namespace crossloom::architectures::kernels

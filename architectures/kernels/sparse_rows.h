@@ -5,27 +5,28 @@
 //   add_rows   y[t]     += Σ_i a_{t,i} · table[i]         decode
 //   dot_rows   grad[j]  += ⟨table[i_j], y_grad[t_j]⟩      gradient of the codes' values
 //
-// Parallel over tokens, one writer per output element; additions in ascending feature order, so
-// results do not depend on the thread count.
+// Both work on a range of tokens and are called from parallel regions (ranges.h); additions are in
+// ascending feature order, so results do not depend on the thread count.
 #pragma once
 
 #include <algorithm>
 
 #include "architectures/codes.h"
+#include "architectures/kernels/ranges.h"
 
 namespace crossloom::architectures::kernels {
 
 /// codes: T tokens; table [F, d]; y [T, d], added to.
-void add_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y);
+void add_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y, Range tokens);
 
 /// codes: T tokens; table [F, d]; y_grad [T, d]; value_grad [nnz], added to.
 void dot_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y_grad,
-              const at::Tensor& value_grad);
+              const at::Tensor& value_grad, Range tokens);
 
 /// Columns per panel, so that `rows` rows of a panel fill at most `kPanelBytes`: a multiple of the
 /// column unit, or all of `columns` where even one unit would not fit.
 inline constexpr int64_t kColumnUnit = 64;
-inline constexpr int64_t kPanelBytes = 704 * 1024;
+inline constexpr int64_t kPanelBytes = 512 * 1024;
 inline int64_t panel_columns(int64_t rows, int64_t columns, int64_t element_bytes) {
   const int64_t unit_bytes = std::max<int64_t>(1, rows) * kColumnUnit * element_bytes;
   const int64_t units = kPanelBytes / unit_bytes;

@@ -7,6 +7,7 @@
 
 #include "architectures/kernels/feature_lists.h"
 #include "architectures/kernels/reductions.h"
+#include "architectures/kernels/row_kernels.h"
 #include "architectures/kernels/sparse_rows.h"
 #include "tests/architectures/staged_step.h"
 
@@ -60,7 +61,7 @@ TEST_P(Kernels, AddRowsEqualsADenseProduct) {
     const at::Tensor y = random_tensor({c.tokens, c.columns}, GetParam(), 3);
     const at::Tensor expected =
         y.to(at::kDouble) + at::mm(dense(codes, c.features).to(at::kDouble), table.to(at::kDouble));
-    kernels::add_rows(codes, table, y);
+    kernels::add_rows(codes, table, y, {0, c.tokens});
     EXPECT_LE(distance(y.to(at::kDouble), expected), tolerance()) << "columns " << c.columns;
   }
 }
@@ -74,7 +75,7 @@ TEST_P(Kernels, DotRowsEqualsADenseProduct) {
     const at::Tensor expected =
         (at::mm(y_grad.to(at::kDouble), table.to(at::kDouble).t()) + 1.0) * active;
     const at::Tensor value_grad = at::ones_like(codes.value);
-    kernels::dot_rows(codes, table, y_grad, value_grad);
+    kernels::dot_rows(codes, table, y_grad, value_grad, {0, c.tokens});
     codes.value = value_grad;
     EXPECT_LE(distance(dense(codes, c.features).to(at::kDouble), expected), tolerance());
   }
@@ -91,7 +92,8 @@ TEST_P(Kernels, AddOuterEqualsADenseProduct) {
     const at::Tensor matrix = dense(codes, c.features).to(at::kDouble);
     const at::Tensor expected = table.to(at::kDouble) + at::mm(matrix.t(), rows.to(at::kDouble));
     const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
-    kernels::add_outer(lists, rows, table);
+    kernels::for_feature_ranges(
+        lists, [&](kernels::Range features) { kernels::add_outer(lists, rows, table, features); });
     kernels::add_weight_sums(lists, bias);
     EXPECT_LE(distance(table.to(at::kDouble), expected), tolerance());
     EXPECT_LE(distance(bias.to(at::kDouble), matrix.sum(0)), tolerance());
@@ -110,12 +112,45 @@ TEST_P(Kernels, PanelsDoNotChangeTheBitsOfASum) {
   const at::Tensor table = random_tensor({c.features, c.columns}, GetParam(), 2);
   const at::Tensor whole = at::zeros({c.tokens, c.columns}, GetParam());
   const at::Tensor parts = at::zeros_like(whole);
-  kernels::add_rows(codes, table, whole);
+  kernels::add_rows(codes, table, whole, {0, c.tokens});
   for (int64_t begin = 0; begin < c.columns; begin += kernels::kColumnUnit) {
     kernels::add_rows(codes, table.narrow(1, begin, kernels::kColumnUnit),
-                      parts.narrow(1, begin, kernels::kColumnUnit));
+                      parts.narrow(1, begin, kernels::kColumnUnit), {0, c.tokens});
   }
   EXPECT_TRUE(same_bits(whole, parts));
+}
+
+/// Every instruction set this CPU has, against plain loops in float64.
+template <typename Real>
+void check_every_instruction_set(double tolerance) {
+  const std::vector<int32_t> index = {4, 0, 7, 7, 2};
+  const auto count = static_cast<int64_t>(index.size());
+  for (const int64_t n : {0, 1, 7, 16, 31, 64, 100, 333}) {
+    const int64_t stride = n + 3;
+    const auto type = c10::CppTypeToScalarType<Real>::value;
+    const at::Tensor table = random_tensor({8, stride}, type, 1);
+    const at::Tensor weight = random_tensor({count}, type, 2);
+    const at::Tensor x = random_tensor({n}, type, 3);
+    const at::Tensor rows =
+        table.index_select(0, at::tensor(index, at::kInt)).narrow(1, 0, n).to(at::kDouble);
+    const at::Tensor sum = x.to(at::kDouble) + at::mv(rows.t(), weight.to(at::kDouble));
+    const at::Tensor dots = weight.to(at::kDouble) + at::mv(rows, x.to(at::kDouble));
+    for (const auto& kernels : kernels::available_row_kernels<Real>()) {
+      const at::Tensor y = x.clone();
+      const at::Tensor out = weight.clone();
+      kernels.gather_add(count, index.data(), weight.const_data_ptr<Real>(),
+                         table.const_data_ptr<Real>(), stride, n, y.mutable_data_ptr<Real>());
+      kernels.gather_dot(count, index.data(), table.const_data_ptr<Real>(), stride, n,
+                         x.const_data_ptr<Real>(), out.mutable_data_ptr<Real>());
+      EXPECT_LE(distance(y.to(at::kDouble), sum), tolerance) << kernels.instruction_set;
+      EXPECT_LE(distance(out.to(at::kDouble), dots), tolerance) << kernels.instruction_set;
+    }
+  }
+}
+
+TEST(RowKernels, EveryInstructionSetEqualsPlainSums) {
+  check_every_instruction_set<float>(1e-5);
+  check_every_instruction_set<double>(1e-13);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Kernels, ::testing::Values(at::kFloat, at::kDouble));
@@ -141,9 +176,11 @@ TEST(SparseKernels, PanelsFitTheBudgetOrTakeAllColumns) {
 TEST(SparseKernels, OtherScalarTypesAndShapesAreRefused) {
   const LayerCodes codes = make_codes({4, 6, 8, 2}, at::kFloat);
   const at::Tensor table = at::zeros({6, 8}, at::kFloat);
-  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({5, 8}, at::kFloat)), InternalError);
-  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({4, 8}, at::kDouble)), InternalError);
-  EXPECT_THROW(kernels::add_rows(codes, table.t(), at::zeros({4, 6}, at::kFloat)), InternalError);
+  const kernels::Range all{0, 4};
+  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({5, 8}, at::kFloat), all), InternalError);
+  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({4, 8}, at::kDouble), all), InternalError);
+  EXPECT_THROW(kernels::add_rows(codes, table.t(), at::zeros({4, 6}, at::kFloat), all),
+               InternalError);
 }
 
 }  // namespace

@@ -1,10 +1,17 @@
 #include "tests/architectures/staged_step.h"
 
 #include <algorithm>
+#include <ostream>
 
 #include "architectures/initial_weights.h"
 
-namespace crossloom::architectures::test {
+namespace crossloom::architectures {
+
+void PrintTo(const Registry::Row& row, std::ostream* out) {
+  *out << row.name;
+}
+
+namespace test {
 
 at::Tensor random_tensor(at::IntArrayRef shape, at::ScalarType type, uint64_t key, double scale) {
   return uniform_weights(shape, type, Rng(key, Purpose::kTest), scale);
@@ -106,4 +113,5 @@ std::string row_test_name(const ::testing::TestParamInfo<Registry::Row>& row) {
   return name;
 }
 
-}  // namespace crossloom::architectures::test
+}  // namespace test
+}  // namespace crossloom::architectures

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <iosfwd>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,7 +11,12 @@
 #include "architectures/losses.h"
 #include "architectures/registry.h"
 
-namespace crossloom::architectures::test {
+namespace crossloom::architectures {
+
+/// What GoogleTest prints for a parameter of this type.
+void PrintTo(const Registry::Row& row, std::ostream* out);
+
+namespace test {
 
 struct Sizes {
   int64_t tokens = 7;
@@ -70,4 +76,5 @@ bool same_bits(const at::Tensor& a, const at::Tensor& b);
 /// "clt-topk" → "clt_topk": a name GoogleTest accepts.
 std::string row_test_name(const ::testing::TestParamInfo<Registry::Row>& row);
 
-}  // namespace crossloom::architectures::test
+}  // namespace test
+}  // namespace crossloom::architectures
