@@ -12,6 +12,10 @@ namespace crossloom::eval {
 namespace {
 
 void require_finite(const AttributionRows& rows) {
+  CROSSLOOM_CHECK(std::cmp_equal(rows.owners.size(), rows.rows.row_count()) &&
+                      rows.owners.size() == rows.facts.size(),
+                  "{} owners, {} rows, {} facts", rows.owners.size(), rows.rows.row_count(),
+                  rows.facts.size());
   for (int64_t row = 0; row < rows.rows.row_count(); ++row) {
     const auto values = rows.rows.values(row);
     const RowFacts& facts = rows.facts[size_t(row)];
@@ -31,10 +35,6 @@ void require_finite(const AttributionRows& rows) {
 
 /// Row numbers in ascending order of their owners; every owner once, all targets among them.
 std::vector<size_t> rows_by_owner(const AttributionRows& rows, const NodeLayout& full) {
-  CROSSLOOM_CHECK(std::cmp_equal(rows.owners.size(), rows.rows.row_count()) &&
-                      rows.owners.size() == rows.facts.size(),
-                  "{} owners, {} rows, {} facts", rows.owners.size(), rows.rows.row_count(),
-                  rows.facts.size());
   std::vector<size_t> order(rows.owners.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(),
