@@ -89,6 +89,21 @@ std::string row_problem(const GraphMatrix& matrix, int64_t row) {
   return {};
 }
 
+std::string targets_problem(const Graph& graph) {
+  std::set<int64_t> ids;
+  for (size_t i = 0; i < graph.targets.size(); ++i) {
+    const TargetNode& target = graph.targets[i];
+    if (target.id < 0 || !ids.insert(target.id).second) {
+      return fmt::format("target id {} is negative or given twice", target.id);
+    }
+    if (!std::isfinite(target.probability) || target.weight != graph.matrix.weights[i]) {
+      return fmt::format("target {} has probability {}, weight {}, and weight {} in the matrix",
+                         target.id, target.probability, target.weight, graph.matrix.weights[i]);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::strong_ordering FeatureNode::place(const FeatureNode& other) const {
@@ -177,18 +192,7 @@ std::string graph_problem(const Graph& graph) {
                          graph.selected[i]);
     }
   }
-  std::set<int64_t> ids;
-  for (size_t i = 0; i < graph.targets.size(); ++i) {
-    const TargetNode& target = graph.targets[i];
-    if (target.id < 0 || !ids.insert(target.id).second) {
-      return fmt::format("target id {} is negative or given twice", target.id);
-    }
-    if (!std::isfinite(target.probability) || target.weight != graph.matrix.weights[i]) {
-      return fmt::format("target {} has probability {}, weight {}, and weight {} in the matrix",
-                         target.id, target.probability, target.weight, graph.matrix.weights[i]);
-    }
-  }
-  return {};
+  return targets_problem(graph);
 }
 
 }  // namespace crossloom::eval

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "common/shapes.h"
 #include "common/utf8.h"
@@ -11,6 +12,10 @@ namespace crossloom::eval {
 namespace {
 
 void require_finite(const AttributionRows& rows) {
+  CROSSLOOM_CHECK(std::cmp_equal(rows.owners.size(), rows.rows.row_count()) &&
+                      rows.owners.size() == rows.facts.size(),
+                  "{} owners, {} rows, {} facts", rows.owners.size(), rows.rows.row_count(),
+                  rows.facts.size());
   for (int64_t row = 0; row < rows.rows.row_count(); ++row) {
     const auto values = rows.rows.values(row);
     const RowFacts& facts = rows.facts[size_t(row)];
@@ -30,10 +35,6 @@ void require_finite(const AttributionRows& rows) {
 
 /// Row numbers in ascending order of their owners; every owner once, all targets among them.
 std::vector<size_t> rows_by_owner(const AttributionRows& rows, const NodeLayout& full) {
-  CROSSLOOM_CHECK(std::cmp_equal(rows.owners.size(), rows.rows.row_count()) &&
-                      rows.owners.size() == rows.facts.size(),
-                  "{} owners, {} rows, {} facts", rows.owners.size(), rows.rows.row_count(),
-                  rows.facts.size());
   std::vector<size_t> order(rows.owners.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(),
@@ -100,6 +101,43 @@ void map_row(const SparseRows& rows, int64_t row, const ColumnMap& map, std::vec
   out.end_row();
 }
 
+/// Rows in node order with their columns renumbered; frees the raw rows on the way.
+void assemble_matrix(GraphInput& input, Graph& graph) {
+  const NodeLayout full = input.full_layout();
+  const std::vector<size_t> order = rows_by_owner(input.rows, full);
+  GraphMatrix& matrix = graph.matrix;
+  SparseRows sorted;
+  sorted.reserve(input.rows.rows.entry_count());
+  for (const size_t row : order) {
+    sorted.add_row(input.rows.rows.columns(int64_t(row)), input.rows.rows.values(int64_t(row)));
+    matrix.facts.push_back(input.rows.facts[row]);
+    if (const int64_t owner = input.rows.owners[row]; owner < full.features) {
+      graph.selected.push_back(owner);
+      matrix.features.push_back(input.active[size_t(owner)]);
+    }
+  }
+  input.rows = {};
+  const ColumnMap map = selection_map(full, graph.selected, input.active, graph.dropped);
+  matrix.layout = map.to;
+  matrix.rows = map_columns(sorted, map);
+}
+
+/// Moves the prompt, the active list and the targets.
+void take_texts(GraphInput& input, Graph& graph) {
+  for (auto& target : input.targets) {
+    target.text = valid_utf8(target.text);
+    graph.matrix.weights.push_back(target.weight);
+  }
+  for (auto& text : input.token_texts) {
+    text = valid_utf8(text);
+  }
+  graph.prompt = valid_utf8(input.prompt);
+  graph.token_ids = std::move(input.token_ids);
+  graph.token_texts = std::move(input.token_texts);
+  graph.active = std::move(input.active);
+  graph.targets = std::move(input.targets);
+}
+
 }  // namespace
 
 NodeLayout GraphInput::full_layout() const {
@@ -125,39 +163,11 @@ SparseRows map_columns(const SparseRows& rows, const ColumnMap& map) {
 
 Graph assemble_graph(GraphInput input, DroppedColumns dropped) {
   require_finite(input.rows);
-  const NodeLayout full = input.full_layout();
-  const std::vector<size_t> order = rows_by_owner(input.rows, full);
-
   Graph graph;
   graph.max_residual = max_residual(input.rows.rows, input.rows.facts);
   graph.dropped = dropped;
-  GraphMatrix& matrix = graph.matrix;
-  SparseRows sorted;
-  sorted.reserve(input.rows.rows.entry_count());
-  for (const size_t row : order) {
-    sorted.add_row(input.rows.rows.columns(int64_t(row)), input.rows.rows.values(int64_t(row)));
-    matrix.facts.push_back(input.rows.facts[row]);
-    if (const int64_t owner = input.rows.owners[row]; owner < full.features) {
-      graph.selected.push_back(owner);
-      matrix.features.push_back(input.active[size_t(owner)]);
-    }
-  }
-  input.rows = {};
-  const ColumnMap map = selection_map(full, graph.selected, input.active, dropped);
-  matrix.layout = map.to;
-  matrix.rows = map_columns(sorted, map);
-  for (auto& target : input.targets) {
-    target.text = valid_utf8(target.text);
-    matrix.weights.push_back(target.weight);
-  }
-  for (auto& text : input.token_texts) {
-    text = valid_utf8(text);
-  }
-  graph.prompt = valid_utf8(input.prompt);
-  graph.token_ids = std::move(input.token_ids);
-  graph.token_texts = std::move(input.token_texts);
-  graph.active = std::move(input.active);
-  graph.targets = std::move(input.targets);
+  assemble_matrix(input, graph);
+  take_texts(input, graph);
   const std::string problem = graph_problem(graph);
   CROSSLOOM_CHECK(problem.empty(), "the assembled graph is not one: {}", problem);
   return graph;

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <numeric>
+#include <utility>
 
 namespace crossloom::eval {
 namespace {

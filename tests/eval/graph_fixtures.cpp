@@ -49,8 +49,35 @@ Graph golden_graph(const std::vector<std::string>& deleted) {
   return assemble_graph(std::move(input));
 }
 
-GraphInput random_input(uint64_t seed, const RandomShape& shape) {
-  Draws draw(seed);
+/// Sources of a row at (layer, position): [N_f + L·S + S], the token at `position` always among
+/// them.
+static std::vector<double> random_row(const GraphInput& input, int64_t layer, int64_t position,
+                                      double density, Draws& draw) {
+  const NodeLayout full = input.full_layout();
+  std::vector<double> values(size_t(full.first_target()), 0.0);
+  for (int64_t source = 0; source < full.first_error(); ++source) {
+    const auto& at = input.active[size_t(source)];
+    if (at.layer < layer && at.position <= position && draw.uniform() < density) {
+      values[size_t(source)] = draw.between(-2.0, 2.0);
+    }
+  }
+  for (int64_t l = 0; l < layer; ++l) {
+    for (int64_t p = 0; p <= position; ++p) {
+      if (draw.uniform() < density) {
+        values[size_t(full.error(l, p))] = draw.between(-1.0, 1.0);
+      }
+    }
+  }
+  for (int64_t p = 0; p <= position; ++p) {
+    if (p == position || draw.uniform() < density) {
+      values[size_t(full.token(p))] = draw.between(0.1, 2.0);
+    }
+  }
+  return values;
+}
+
+/// Prompt, active features and targets.
+static GraphInput random_nodes(const RandomShape& shape, Draws& draw) {
   GraphInput input;
   input.prompt = "random";
   input.layers = shape.layers;
@@ -72,6 +99,12 @@ GraphInput random_input(uint64_t seed, const RandomShape& shape) {
     input.targets.push_back(
         {.id = 40 - target, .text = "x", .probability = weight, .weight = weight});
   }
+  return input;
+}
+
+GraphInput random_input(uint64_t seed, const RandomShape& shape) {
+  Draws draw(seed);
+  GraphInput input = random_nodes(shape, draw);
   const NodeLayout full = input.full_layout();
   for (int64_t row = 0; row < full.rows(); ++row) {
     const int64_t owner = full.node_of_row(row);
@@ -81,25 +114,7 @@ GraphInput random_input(uint64_t seed, const RandomShape& shape) {
     }
     const int64_t layer = is_target ? shape.layers : input.active[size_t(owner)].layer;
     const int64_t position = is_target ? shape.positions - 1 : input.active[size_t(owner)].position;
-    std::vector<double> values(size_t(full.first_target()), 0.0);
-    for (int64_t source = 0; source < full.first_error(); ++source) {
-      const auto& at = input.active[size_t(source)];
-      if (at.layer < layer && at.position <= position && draw.uniform() < shape.density) {
-        values[size_t(source)] = draw.between(-2.0, 2.0);
-      }
-    }
-    for (int64_t l = 0; l < layer; ++l) {
-      for (int64_t p = 0; p <= position; ++p) {
-        if (draw.uniform() < shape.density) {
-          values[size_t(full.error(l, p))] = draw.between(-1.0, 1.0);
-        }
-      }
-    }
-    for (int64_t p = 0; p <= position; ++p) {
-      if (p == position || draw.uniform() < shape.density) {
-        values[size_t(full.token(p))] = draw.between(0.1, 2.0);
-      }
-    }
+    const std::vector<double> values = random_row(input, layer, position, shape.density, draw);
     RowFacts facts{.bias = draw.between(-1.0, 1.0), .bias_absolute = 1.5, .pre_activation = 0.0};
     facts.pre_activation = facts.bias;
     for (const double value : values) {
@@ -194,6 +209,30 @@ double sorted_cutoff(std::vector<double> scores, double threshold) {
   return scores.back();
 }
 
+static void dense_clean_up(const NodeLayout& layout, DensePruned& result) {
+  const size_t n = result.keep.size();
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = 0; i < size_t(layout.first_token()); ++i) {
+      bool in = false;
+      bool out = false;
+      for (size_t j = 0; j < n; ++j) {
+        in = in || result.edges[i][j];
+        out = out || result.edges[j][i];
+      }
+      if (result.keep[i] && (!out || (std::cmp_less(i, layout.first_error()) && !in))) {
+        result.keep[i] = false;
+        changed = true;
+      }
+    }
+    for (size_t t = 0; t < n; ++t) {
+      for (size_t s = 0; s < n; ++s) {
+        result.edges[t][s] = result.edges[t][s] && result.keep[t] && result.keep[s];
+      }
+    }
+  }
+}
+
 DensePruned dense_prune(const GraphMatrix& matrix, double node_threshold, double edge_threshold) {
   const NodeLayout& layout = matrix.layout;
   const auto n = size_t(layout.count());
@@ -225,26 +264,7 @@ DensePruned dense_prune(const GraphMatrix& matrix, double node_threshold, double
       result.edges[t][s] = scores[t * n + s] > 0.0 && scores[t * n + s] >= edge_cutoff;
     }
   }
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (size_t i = 0; i < size_t(layout.first_token()); ++i) {
-      bool in = false;
-      bool out = false;
-      for (size_t j = 0; j < n; ++j) {
-        in = in || result.edges[i][j];
-        out = out || result.edges[j][i];
-      }
-      if (result.keep[i] && (!out || (std::cmp_less(i, layout.first_error()) && !in))) {
-        result.keep[i] = false;
-        changed = true;
-      }
-    }
-    for (size_t t = 0; t < n; ++t) {
-      for (size_t s = 0; s < n; ++s) {
-        result.edges[t][s] = result.edges[t][s] && result.keep[t] && result.keep[s];
-      }
-    }
-  }
+  dense_clean_up(layout, result);
   return result;
 }
 

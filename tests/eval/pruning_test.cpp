@@ -148,6 +148,15 @@ TEST(Prune, AGraphWithoutEffectsKeepsTokensAndTargetsOnly) {
   }
 }
 
+TEST(Prune, WithoutWeightNoEdgePasses) {
+  GraphMatrix matrix = testing::random_graph(2).matrix;
+  matrix.weights.assign(matrix.weights.size(), 0.0);
+  for (const double threshold : {0.0, 0.8, 1.0}) {
+    const auto pruned = prune(matrix, {.node_threshold = threshold, .edge_threshold = threshold});
+    EXPECT_TRUE(pruned.edges.empty());
+  }
+}
+
 TEST(Prune, OneLayerAndOneToken) {
   const GraphMatrix one_layer = testing::random_graph(4, {.layers = 1}).matrix;
   EXPECT_FALSE(prune(one_layer).edges.empty());
