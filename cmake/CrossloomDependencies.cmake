@@ -14,6 +14,11 @@ set_target_properties(PCRE2::pcre2 PROPERTIES
   INTERFACE_INCLUDE_DIRECTORIES ${CROSSLOOM_PCRE2_INCLUDE}
   INTERFACE_COMPILE_DEFINITIONS PCRE2_CODE_UNIT_WIDTH=8)
 
+find_path(CROSSLOOM_XXHASH_INCLUDE xxhash.h REQUIRED)
+add_library(crossloom_xxhash INTERFACE)
+target_include_directories(crossloom_xxhash SYSTEM INTERFACE ${CROSSLOOM_XXHASH_INCLUDE})
+target_compile_definitions(crossloom_xxhash INTERFACE XXH_INLINE_ALL)
+
 find_package(LibTorch REQUIRED)  # also brings fmt's headers, which the parsers use
 if(CROSSLOOM_PARSERS_ONLY)
   return()
@@ -24,9 +29,5 @@ target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX)
 set(HDF5_PREFER_PARALLEL OFF)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(CLI11 REQUIRED)
-find_path(CROSSLOOM_XXHASH_INCLUDE xxhash.h REQUIRED)
-add_library(crossloom_xxhash INTERFACE)
-target_include_directories(crossloom_xxhash SYSTEM INTERFACE ${CROSSLOOM_XXHASH_INCLUDE})
-target_compile_definitions(crossloom_xxhash INTERFACE XXH_INLINE_ALL)
 
 include(CrossloomCuda)
