@@ -60,6 +60,12 @@ void write_json_file(const std::string& path, const Json& value, int indent) {
   write_file(path, value.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
+const Json& json_part(const Json& object, const char* key) {
+  static const Json null;
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return found == object.end() ? null : *found;
+}
+
 void fail_json_field(const char* key, const std::string& expected, const std::string& got,
                      const std::string& source) {
   throw DataError({.what = fmt::format("Key '{}' is missing or of the wrong type", key),

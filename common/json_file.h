@@ -18,6 +18,9 @@ Json read_json_file(const std::string& path, size_t limit_bytes);
 /// Atomic (output_file.h). `indent` < 0 writes one line.
 void write_json_file(const std::string& path, const Json& value, int indent = 2);
 
+/// `object[key]`, or null when there is no such key or no object. Nothing is copied.
+const Json& json_part(const Json& object, const char* key);
+
 /// `object[key]` as T; throws DataError naming source and key when absent or of another type.
 template <typename T>
 T json_field(const Json& object, const char* key, const std::string& source);

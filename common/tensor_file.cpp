@@ -61,9 +61,8 @@ TensorEntry parse_entry(const std::string& name, const Json& value, std::span<co
   }
   TensorEntry entry;
   entry.dtype = *dtype;
-  entry.shape = integers(value.contains("shape") ? value["shape"] : Json{}, "shape", where);
-  const auto range = integers(value.contains("data_offsets") ? value["data_offsets"] : Json{},
-                              "data_offsets", where);
+  entry.shape = integers(json_part(value, "shape"), "shape", where);
+  const auto range = integers(json_part(value, "data_offsets"), "data_offsets", where);
   if (range.size() != 2 || range[0] > range[1] || std::cmp_greater(range[1], data.size())) {
     fail(where, "A tensor's bytes lie outside the file",
          fmt::format("[begin, end] with begin ≤ end ≤ {}", data.size()),

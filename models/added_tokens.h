@@ -1,46 +1,68 @@
-// Added tokens: strings that are one id wherever they appear in a text (specials among them), found
-// before pre-tokenisation. At each place the longest one wins. `lstrip`/`rstrip` also take the
-// whitespace beside it; `single_word` ones only match between non-word characters.
+// Added tokens are found in the text before anything else: leftmost first, then longest. Those
+// matched on the raw text (normalized: false) come first, the others in what is left, as in the
+// reference. lstrip and rstrip let a token swallow the white space beside it; single_word refuses
+// a match that touches a word character.
 #pragma once
 
 #include <array>
-#include <functional>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/json_file.h"
 #include "models/regex.h"
+#include "models/tokenizer.h"
 
 namespace crossloom::models {
 
 struct AddedToken {
-  int32_t id = 0;
   std::string content;
+  TokenId id = 0;
   bool special = false;
+  bool lstrip = false;
+  bool rstrip = false;
   bool single_word = false;
-  bool strip_left = false;
-  bool strip_right = false;
+  bool normalized = false;
 };
+
+/// From the value of "added_tokens". Throws DataError.
+std::vector<AddedToken> parse_added_tokens(const Json& list, const std::string& source);
 
 class AddedTokens {
  public:
-  /// From the "added_tokens" value. Throws DataError naming `source`.
-  AddedTokens(const Json& json, const std::string& source);
+  /// Contents and ids are unique. Throws InternalError when they are not.
+  explicit AddedTokens(std::vector<AddedToken> tokens);
 
+  struct Cut {
+    std::string_view text;
+    TokenId id = -1;  // -1: text between added tokens
+  };
+  /// Cuts that cover `text` (valid UTF-8), none empty; swallowed white space belongs to its token.
+  std::vector<Cut> cut(std::string_view text) const;
+
+  /// nullptr when there is none.
+  const AddedToken* with_id(TokenId id) const;
+  const AddedToken* with_content(std::string_view content) const;
   const std::vector<AddedToken>& all() const { return tokens_; }
 
-  /// Cuts valid UTF-8 into stretches: `plain(text)` or `added(id)`, left to right.
-  void scan(std::string_view text, const std::function<void(std::string_view)>& plain,
-            const std::function<void(int32_t)>& added) const;
-
  private:
-  const AddedToken* match_at(std::string_view text, size_t begin) const;
+  /// Tokens of one pass, sorted by content, so that a prefix is a range.
+  struct Pass {
+    std::vector<const AddedToken*> sorted;
+    std::array<bool, 256> begins{};  // bytes some token begins with
+
+    const AddedToken* longest_at(std::string_view text, size_t at) const;
+  };
+  void find(const Pass& pass, std::string_view text, std::vector<Cut>& cuts) const;
   bool stands_alone(std::string_view text, size_t begin, size_t end) const;
 
   std::vector<AddedToken> tokens_;
-  std::array<std::vector<size_t>, 256> by_first_byte_;  // longest first
-  Regex word_at_end_, word_at_start_, space_at_end_, space_at_start_;
+  std::unordered_map<TokenId, const AddedToken*> by_id_;
+  Pass raw_;
+  Pass normalized_;
+  Regex word_;  // one word character
 };
 
 }  // namespace crossloom::models

@@ -1,6 +1,7 @@
-// Byte-pair encoding of one word: start from its bytes' tokens, then merge the adjacent pair of
-// lowest rank (leftmost on ties) until none is left. O(n log n) by a queue over a linked list, so
-// that a megabyte without a break is no problem.
+// Byte-pair encoding of one piece. Each byte becomes the token of its symbol (bytes without a
+// token are dropped, as the reference does without an unknown token); then the pair with the
+// lowest rank, leftmost first, is merged until no pair is left. A heap of candidate merges over a
+// linked list: O(n log n) for a piece of n bytes.
 #pragma once
 
 #include <array>
@@ -11,37 +12,54 @@
 #include <vector>
 
 #include "common/json_file.h"
+#include "models/tokenizer.h"
 
 namespace crossloom::models {
 
-class BytePairModel {
+class Bpe {
  public:
-  /// From the "model" value of a tokenizer.json. Throws DataError naming `source`.
-  BytePairModel(const Json& json, const std::string& source);
+  /// From the value of "model" in a tokenizer.json. Throws DataError.
+  Bpe(const Json& model, const std::string& source);
 
-  /// Appends the ids of a word (raw bytes). Bytes without a token are dropped, as the reference
-  /// does.
-  void encode(std::string_view word, std::vector<int32_t>& ids) const;
+  /// Working memory, reused between pieces by one caller.
+  struct Scratch {
+    struct Symbol {
+      TokenId id;
+      int64_t previous;  // -1: none
+      int64_t next;      // -1: none
+      bool alive;
+    };
+    struct Candidate {
+      uint32_t rank;
+      TokenId merged;
+      int64_t at;  // the left symbol
+    };
+    std::vector<Symbol> symbols;
+    std::vector<Candidate> heap;
+  };
 
-  const std::unordered_map<std::string, int32_t>& vocabulary() const { return vocabulary_; }
+  /// Appends the ids of `piece` (bytes).
+  void encode(std::string_view piece, std::vector<TokenId>& ids, Scratch& scratch) const;
+
+  /// Token text in symbols → id.
+  const std::unordered_map<std::string, TokenId>& vocabulary() const { return vocabulary_; }
 
  private:
   struct Merge {
-    int32_t rank;
-    int32_t id;
+    uint32_t rank;
+    TokenId merged;
   };
-  static uint64_t pair_key(int32_t left, int32_t right) {
-    return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) |
-           static_cast<uint32_t>(right);
-  }
-  void read_vocabulary(const Json& json, const std::string& source);
-  void read_merges(const Json& json, const std::string& source);
-  void merge(std::vector<int32_t>& symbols) const;
 
-  std::unordered_map<std::string, int32_t> vocabulary_;  // token as written → id
-  std::unordered_map<uint64_t, Merge> merges_;
-  std::array<int32_t, 256> byte_id_{};  // −1: no token
-  bool ignore_merges_ = false;
+  void read_vocabulary(const Json& model, const std::string& where);
+  void read_merges(const Json& model, const std::string& where);
+  void refuse_unsupported(const Json& model, const std::string& where) const;
+  void merge_all(Scratch& scratch) const;
+  void propose(Scratch& scratch, int64_t left) const;
+
+  std::unordered_map<std::string, TokenId> vocabulary_;
+  std::unordered_map<uint64_t, Merge> merges_;  // left id · 2^32 + right id
+  std::array<TokenId, 256> byte_ids_{};         // -1: no token
+  bool whole_pieces_first_ = false;             // "ignore_merges"
 };
 
 }  // namespace crossloom::models

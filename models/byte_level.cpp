@@ -1,57 +1,69 @@
 #include "models/byte_level.h"
 
 #include <array>
-#include <unordered_map>
+
+#include "models/utf8.h"
 
 namespace crossloom::models {
 namespace {
 
-bool stands_for_itself(int byte) {
-  return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-}
+constexpr size_t kSymbolLimit = 0x144;  // the largest symbol is U+0143
 
-std::string utf8_of(int code_point) {  // below U+0800 here
-  if (code_point < 0x80) {
-    return {static_cast<char>(code_point)};
-  }
-  return {static_cast<char>(0xC0 | (code_point >> 6)),
-          static_cast<char>(0x80 | (code_point & 0x3F))};
+bool stands_for_itself(unsigned byte) {
+  return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
 
 struct Alphabet {
-  std::array<std::string, 256> symbol;
-  std::unordered_map<std::string, uint8_t> byte;
+  std::array<char32_t, 256> symbols{};
+  std::array<int16_t, kSymbolLimit> bytes{};  // -1: not a symbol
 
   Alphabet() {
-    int next = 0x100;
-    for (int b = 0; b < 256; ++b) {
-      symbol[static_cast<size_t>(b)] = utf8_of(stands_for_itself(b) ? b : next++);
-      byte[symbol[static_cast<size_t>(b)]] = static_cast<uint8_t>(b);
+    bytes.fill(-1);
+    char32_t next = 0x100;
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      symbols[byte] = stands_for_itself(byte) ? byte : next++;
+      bytes[symbols[byte]] = static_cast<int16_t>(byte);
     }
   }
 };
 
 const Alphabet& alphabet() {
-  static const Alphabet instance;
-  return instance;
+  static const Alphabet table;
+  return table;
 }
 
 }  // namespace
 
-const std::string& byte_symbol(uint8_t byte) {
-  return alphabet().symbol[byte];
+char32_t symbol_of_byte(uint8_t byte) {
+  return alphabet().symbols[byte];
 }
 
-std::optional<std::string> bytes_of_symbols(std::string_view token) {
+std::optional<uint8_t> byte_of_symbol(char32_t symbol) {
+  if (symbol >= kSymbolLimit || alphabet().bytes[symbol] < 0) {
+    return std::nullopt;
+  }
+  return static_cast<uint8_t>(alphabet().bytes[symbol]);
+}
+
+std::string to_symbols(std::string_view bytes) {
+  std::string symbols;
+  symbols.reserve(2 * bytes.size());
+  for (const char byte : bytes) {
+    append_utf8(symbols, symbol_of_byte(static_cast<uint8_t>(byte)));
+  }
+  return symbols;
+}
+
+std::string from_symbols(std::string_view token) {
   std::string bytes;
-  for (size_t i = 0; i < token.size();) {
-    const size_t length = static_cast<unsigned char>(token[i]) < 0x80 ? 1 : 2;
-    const auto found = alphabet().byte.find(std::string(token.substr(i, length)));
-    if (found == alphabet().byte.end()) {
-      return std::nullopt;
+  for (size_t at = 0; at < token.size();) {
+    const Utf8Step step = utf8_step(token, at);
+    const auto byte = step.valid ? byte_of_symbol(step.code_point) : std::nullopt;
+    if (!byte) {
+      return std::string(token);
     }
-    bytes += static_cast<char>(found->second);
-    i += length;
+    bytes += static_cast<char>(*byte);
+    at += step.size_bytes;
   }
   return bytes;
 }

@@ -1,5 +1,5 @@
-// See model_spec.h. Every field that would change the arithmetic is read or refused; sizes are
-// bounded before anything is allocated from them.
+// See model_spec.h. A key we do not know is ignored when the forward pass cannot depend on it;
+// every key that would change the result and is not implemented is listed here and refused.
 #include "models/model_spec.h"
 
 #include <filesystem>
@@ -11,128 +11,184 @@
 namespace crossloom::models {
 namespace {
 
-constexpr size_t kConfigLimit_bytes = size_t{4} << 20;
-constexpr int64_t kMostLayers = 10'000;
-constexpr int64_t kMostWidth = 1'000'000;
-constexpr int64_t kMostVocabulary = 100'000'000;
-constexpr int64_t kMostContext = 4'000'000;
+constexpr size_t kFileLimit_bytes = 4'000'000;
+constexpr int64_t kLayerLimit = 10'000;
+constexpr int64_t kWidthLimit = 1'000'000;
+constexpr int64_t kInnerLimit = 10'000'000;  // MLP width; heads · head width
+constexpr int64_t kVocabularyLimit = 100'000'000;
+constexpr int64_t kContextLimit = int64_t{1} << 40;
 
-class ConfigReader {
- public:
-  ConfigReader(const Json& config, const std::string& source) : config_(config), source_(source) {}
-
-  int64_t size(const char* key, int64_t most) const {
-    return in_range(key, json_field<int64_t>(config_, key, source_), most);
-  }
-  int64_t size_or(const char* key, int64_t fallback, int64_t most) const {
-    return in_range(key, json_field_or<int64_t>(config_, key, fallback, source_), most);
-  }
-  double positive_or(const char* key, double fallback) const {
-    const double value = json_field_or<double>(config_, key, fallback, source_);
-    if (!(value > 0.0 && value < 1e18)) {
-      refuse(key, "a positive number", fmt::format("{}", value));
-    }
-    return value;
-  }
-  bool flag_or(const char* key, bool fallback) const {
-    return json_field_or<bool>(config_, key, fallback, source_);
-  }
-  /// Refuses the file unless `key` is absent, null, or equal to `only`.
-  template <typename T>
-  void require_value(const char* key, const T& only) const {
-    if (config_.contains(key) && !config_[key].is_null() && config_[key] != Json(only)) {
-      refuse(key, Json(only).dump(), config_[key].dump());
-    }
-  }
-  [[noreturn]] void refuse(const char* key, const std::string& expected,
-                           const std::string& got) const {
-    throw DataError({.what = fmt::format("This model's '{}' is not supported", key),
-                     .expected = expected,
-                     .got = got,
-                     .where = source_,
-                     .hint = "Supported: the Llama family with plain RoPE, SiLU and full "
-                             "attention. Convert or choose another model."});
-  }
-  const Json& json() const { return config_; }
-  const std::string& source() const { return source_; }
-
- private:
-  int64_t in_range(const char* key, int64_t value, int64_t most) const {
-    if (value < 1 || value > most) {
-      refuse(key, fmt::format("1 to {}", most), fmt::format("{}", value));
-    }
-    return value;
-  }
-  const Json& config_;
-  const std::string& source_;
-};
-
-/// `rope_theta` at the top (older files) or inside `rope_parameters` (newer ones).
-double read_rope_base(const ConfigReader& reader) {
-  const Json& config = reader.json();
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (!config.contains(key) || config[key].is_null()) {
-      continue;
-    }
-    const std::string where = fmt::format("{}, {}", reader.source(), key);
-    if (!config[key].is_object()) {
-      fail_json_field(key, "an object", config[key].type_name(), reader.source());
-    }
-    for (const char* kind : {"rope_type", "type"}) {
-      const auto type = json_field_or<std::string>(config[key], kind, "default", where);
-      if (type != "default") {
-        reader.refuse(key, "rope_type default", type);
-      }
-    }
-    if (config[key].contains("rope_theta")) {
-      return ConfigReader(config[key], where).positive_or("rope_theta", 10000.0);
-    }
-  }
-  return reader.positive_or("rope_theta", 10000.0);
+[[noreturn]] void refuse(const std::string& what, const std::string& expected,
+                         const std::string& got, const std::string& source) {
+  throw DataError({.what = what,
+                   .expected = expected,
+                   .got = got,
+                   .where = source,
+                   .hint = "The forward pass would be wrong. Use a plain Llama-family model."});
 }
 
-std::vector<int64_t> read_eos(const ConfigReader& reader) {
-  const Json& config = reader.json();
-  if (!config.contains("eos_token_id") || config["eos_token_id"].is_null()) {
-    return {};
-  }
-  const Json& eos = config["eos_token_id"];
-  if (!eos.is_array()) {
-    return {json_field<int64_t>(config, "eos_token_id", reader.source())};
-  }
-  std::vector<int64_t> ids;
-  for (const Json& id : eos) {
-    if (!id.is_number_integer()) {
-      fail_json_field("eos_token_id", "whole numbers", id.dump(), reader.source());
-    }
-    ids.push_back(id.get<int64_t>());
-  }
-  return ids;
+std::string shown(const Json& value) {
+  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
-void refuse_other_arithmetic(const ConfigReader& reader) {
-  const auto family = json_field<std::string>(reader.json(), "model_type", reader.source());
+/// A size in [1, limit]; required unless `fallback` > 0.
+int64_t size_field(const Json& config, const char* key, int64_t limit, int64_t fallback,
+                   const std::string& source) {
+  const int64_t value = fallback > 0 ? json_field_or<int64_t>(config, key, fallback, source)
+                                     : json_field<int64_t>(config, key, source);
+  if (value < 1 || value > limit) {
+    throw DataError({.what = fmt::format("'{}' is out of range", key),
+                     .expected = fmt::format("1 to {}", limit),
+                     .got = fmt::format("{}", value),
+                     .where = source,
+                     .hint = "The file may be damaged: fetch it again."});
+  }
+  return value;
+}
+
+double positive_field(const Json& object, const char* key, double fallback,
+                      const std::string& source) {
+  const double value = json_field_or<double>(object, key, fallback, source);
+  if (!(value > 0.0 && value < 1e30)) {
+    refuse(fmt::format("'{}' is out of range", key), "a positive number", fmt::format("{}", value),
+           source);
+  }
+  return value;
+}
+
+void refuse_other_family(const Json& config, const std::string& source) {
+  const auto family = json_field<std::string>(config, "model_type", source);
   if (family != "llama") {
-    reader.refuse("model_type", "llama", family);
+    refuse("The model's family is not supported", "model_type llama", family, source);
   }
-  reader.require_value("hidden_act", "silu");
-  reader.require_value("pretraining_tp", 1);
-  reader.require_value("sliding_window", nullptr);
-  reader.require_value("use_sliding_window", false);
-  reader.require_value("partial_rotary_factor", 1.0);
-  reader.require_value("quantization_config", nullptr);
-  reader.require_value("logits_scaling", 1.0);
-  reader.require_value("residual_multiplier", 1.0);
-  reader.require_value("embedding_multiplier", 1.0);
+  const Json& architectures = json_part(config, "architectures");
+  if (!architectures.is_null() && architectures != Json::array({"LlamaForCausalLM"})) {
+    refuse("The model's architecture is not supported", "[\"LlamaForCausalLM\"]",
+           shown(architectures), source);
+  }
+  const auto activation = json_field_or<std::string>(config, "hidden_act", "silu", source);
+  if (activation != "silu") {
+    refuse("The MLP's activation is not supported", "hidden_act silu", activation, source);
+  }
+}
+
+/// Keys that change the result and are not implemented: each must be absent, null or as given.
+void refuse_unsupported_keys(const Json& config, const std::string& source) {
+  struct Row {
+    const char* key;
+    Json neutral;
+    const char* what;
+  };
+  const Row rows[] = {
+      {"pretraining_tp", 1, "Split projections are not supported"},
+      {"sliding_window", nullptr, "Sliding-window attention is not supported"},
+      {"use_sliding_window", false, "Sliding-window attention is not supported"},
+      {"partial_rotary_factor", 1.0, "Partial rotary embeddings are not supported"},
+      {"attn_logit_softcapping", nullptr, "Soft-capped attention is not supported"},
+      {"final_logit_softcapping", nullptr, "Soft-capped logits are not supported"},
+      {"quantization_config", nullptr, "Quantised weights are not supported"},
+      {"use_qk_norm", false, "Query-key normalisation is not supported"},
+      {"qk_norm", false, "Query-key normalisation is not supported"},
+      {"num_local_experts", 1, "Mixtures of experts are not supported"},
+      {"is_encoder_decoder", false, "Encoder-decoder models are not supported"},
+  };
+  for (const Row& row : rows) {
+    const Json& value = json_part(config, row.key);
+    if (!value.is_null() && value != row.neutral) {
+      refuse(row.what, fmt::format("{} {}", row.key, row.neutral.dump()), shown(value), source);
+    }
+  }
+  for (const Json& type : json_part(config, "layer_types")) {
+    if (type != "full_attention") {
+      refuse("A layer type is not supported", "layer_types full_attention", shown(type), source);
+    }
+  }
+}
+
+void refuse_rope_scaling(const Json& scaling, const char* key, const std::string& source) {
+  if (scaling.is_null()) {
+    return;
+  }
+  const Json& type =
+      json_part(scaling, json_part(scaling, "rope_type").is_null() ? "type" : "rope_type");
+  if (!scaling.is_object() || (type != "default" && !type.is_null())) {
+    refuse("Scaled rotary embeddings are not supported", fmt::format("{} of type default", key),
+           shown(scaling), source);
+  }
+}
+
+/// rope_theta, or rope_parameters.rope_theta in newer files.
+double rope_base(const Json& config, const std::string& source) {
+  refuse_rope_scaling(json_part(config, "rope_scaling"), "rope_scaling", source);
+  const Json& parameters = json_part(config, "rope_parameters");
+  refuse_rope_scaling(parameters, "rope_parameters", source);
+  for (const auto& [key, value] : parameters.items()) {
+    if (key == "partial_rotary_factor" ? value != 1.0 && !value.is_null() : value.is_object()) {
+      refuse("These rotary parameters are not supported", "one rope_theta for all layers",
+             shown(parameters), source);
+    }
+  }
+  const double outer = positive_field(config, "rope_theta", 10000.0, source);
+  const double inner = positive_field(parameters, "rope_theta", outer, source);
+  if (!json_part(config, "rope_theta").is_null() && inner != outer) {
+    refuse("rope_theta and rope_parameters.rope_theta differ", fmt::format("{}", outer),
+           fmt::format("{}", inner), source);
+  }
+  return inner;
+}
+
+int64_t checked_id(const Json& value, const char* key, int64_t vocabulary,
+                   const std::string& source) {
+  const bool whole = detail::json_type_fits<int64_t>(value);
+  if (!whole || value.get<int64_t>() < 0 || value.get<int64_t>() >= vocabulary) {
+    refuse(fmt::format("'{}' is not a token id", key), fmt::format("0 to {}", vocabulary - 1),
+           shown(value), source);
+  }
+  return value.get<int64_t>();
+}
+
+void read_ids(const Json& config, ModelSpec& spec, const std::string& source) {
+  const Json& bos = json_part(config, "bos_token_id");
+  spec.bos_id = bos.is_null() ? -1 : checked_id(bos, "bos_token_id", spec.vocabulary, source);
+  const Json& eos = json_part(config, "eos_token_id");
+  const Json list = eos.is_array() ? eos : eos.is_null() ? Json::array() : Json::array({eos});
+  for (const Json& id : list) {
+    spec.eos_ids.push_back(checked_id(id, "eos_token_id", spec.vocabulary, source));
+  }
+}
+
+void read_attention(const Json& config, ModelSpec& spec, const std::string& source) {
+  spec.heads = size_field(config, "num_attention_heads", kWidthLimit, 0, source);
+  spec.kv_heads = size_field(config, "num_key_value_heads", kWidthLimit, spec.heads, source);
+  if (spec.heads % spec.kv_heads != 0) {
+    refuse("The key-value heads do not divide the heads",
+           fmt::format("num_key_value_heads that divides {}", spec.heads),
+           fmt::format("{}", spec.kv_heads), source);
+  }
+  if (json_part(config, "head_dim").is_null() && spec.width % spec.heads != 0) {
+    refuse("The heads do not divide the width and there is no head_dim",
+           fmt::format("num_attention_heads that divides {}", spec.width),
+           fmt::format("{}", spec.heads), source);
+  }
+  spec.head_width = size_field(config, "head_dim", kWidthLimit,
+                               std::max<int64_t>(spec.width / spec.heads, 1), source);
+  if (spec.head_width % 2 != 0) {
+    refuse("Rotary embeddings need an even head width", "an even head_dim",
+           fmt::format("{}", spec.head_width), source);
+  }
+  if (spec.heads * spec.head_width > kInnerLimit) {
+    refuse("The attention is too wide", fmt::format("heads · head_dim up to {}", kInnerLimit),
+           fmt::format("{}", spec.heads * spec.head_width), source);
+  }
 }
 
 }  // namespace
 
 int64_t ModelSpec::parameter_count() const {
-  const int64_t q = heads * head_width;
-  const int64_t kv = kv_heads * head_width;
-  int64_t layer = 2 * width + width * (q + 2 * kv) + q * width + 3 * width * mlp_width;
-  layer += attention_bias ? q + 2 * kv + width : 0;
+  const int64_t queries = heads * head_width;
+  const int64_t keys = kv_heads * head_width;
+  int64_t layer = 2 * width * queries + 2 * width * keys + 3 * width * mlp_width + 2 * width;
+  layer += attention_bias ? queries + 2 * keys + width : 0;
   layer += mlp_bias ? 2 * mlp_width + width : 0;
   return vocabulary * width * (tied_embedding ? 1 : 2) + layers * layer + width;
 }
@@ -140,46 +196,31 @@ int64_t ModelSpec::parameter_count() const {
 ModelSpec parse_model_spec(const std::string& config_json, const std::string& source) {
   const Json config = parse_json(config_json, source);
   if (!config.is_object()) {
-    fail_json_field("model_type", "an object with the model's settings", config.type_name(),
-                    source);
+    refuse("This is not a config.json", "an object", config.type_name(), source);
   }
-  const ConfigReader reader(config, source);
-  refuse_other_arithmetic(reader);
+  refuse_other_family(config, source);
+  refuse_unsupported_keys(config, source);
   ModelSpec spec;
   spec.family = "llama";
-  spec.layers = reader.size("num_hidden_layers", kMostLayers);
-  spec.width = reader.size("hidden_size", kMostWidth);
-  spec.heads = reader.size("num_attention_heads", kMostWidth);
-  spec.kv_heads = reader.size_or("num_key_value_heads", spec.heads, kMostWidth);
-  if (spec.heads % spec.kv_heads != 0) {
-    reader.refuse("num_key_value_heads", fmt::format("a divisor of {} heads", spec.heads),
-                  fmt::format("{}", spec.kv_heads));
-  }
-  if (!config.contains("head_dim") && spec.width % spec.heads != 0) {
-    reader.refuse("num_attention_heads", fmt::format("a divisor of hidden_size {}", spec.width),
-                  fmt::format("{}", spec.heads));
-  }
-  spec.head_width = reader.size_or("head_dim", spec.width / spec.heads, kMostWidth);
-  if (spec.head_width % 2 != 0) {
-    reader.refuse("head_dim", "an even number (RoPE turns pairs)",
-                  fmt::format("{}", spec.head_width));
-  }
-  spec.mlp_width = reader.size("intermediate_size", kMostWidth);
-  spec.vocabulary = reader.size("vocab_size", kMostVocabulary);
-  spec.context = reader.size_or("max_position_embeddings", 2048, kMostContext);
-  spec.norm_epsilon = reader.positive_or("rms_norm_eps", 1e-6);
-  spec.rope_base = read_rope_base(reader);
-  spec.tied_embedding = reader.flag_or("tie_word_embeddings", false);
-  spec.attention_bias = reader.flag_or("attention_bias", false);
-  spec.mlp_bias = reader.flag_or("mlp_bias", false);
-  spec.bos_id = json_field_or<int64_t>(config, "bos_token_id", -1, source);
-  spec.eos_ids = read_eos(reader);
+  spec.layers = size_field(config, "num_hidden_layers", kLayerLimit, 0, source);
+  spec.width = size_field(config, "hidden_size", kWidthLimit, 0, source);
+  spec.mlp_width = size_field(config, "intermediate_size", kInnerLimit, 0, source);
+  spec.vocabulary = size_field(config, "vocab_size", kVocabularyLimit, 0, source);
+  // Where a key may be absent the fallback is the one of transformers' LlamaConfig.
+  spec.context = size_field(config, "max_position_embeddings", kContextLimit, 2048, source);
+  spec.norm_epsilon = positive_field(config, "rms_norm_eps", 1e-6, source);
+  spec.rope_base = rope_base(config, source);
+  spec.tied_embedding = json_field_or<bool>(config, "tie_word_embeddings", false, source);
+  spec.attention_bias = json_field_or<bool>(config, "attention_bias", false, source);
+  spec.mlp_bias = json_field_or<bool>(config, "mlp_bias", false, source);
+  read_attention(config, spec, source);
+  read_ids(config, spec, source);
   return spec;
 }
 
 ModelSpec read_model_spec(const std::string& model_folder) {
-  const auto path = (std::filesystem::path(model_folder) / "config.json").string();
-  return parse_model_spec(read_text_file(path, kConfigLimit_bytes), path);
+  const std::string path = (std::filesystem::path(model_folder) / "config.json").string();
+  return parse_model_spec(read_text_file(path, kFileLimit_bytes), path);
 }
 
 }  // namespace crossloom::models

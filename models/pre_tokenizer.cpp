@@ -1,233 +1,192 @@
 #include "models/pre_tokenizer.h"
 
 #include <algorithm>
-#include <cctype>
+#include <iterator>
+#include <utility>
 
 #include "common/error.h"
-#include "models/regex.h"
+#include "models/regex_dialect.h"
 
 namespace crossloom::models {
 namespace {
 
-/// GPT-2's pattern: contractions, words, numbers, other symbols, whitespace.
-constexpr const char* kByteLevelPattern =
+constexpr const char* kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-[[noreturn]] void refuse(const char* key, const std::string& expected, const std::string& got,
-                         const std::string& source) {
-  throw DataError({.what = fmt::format("This tokenizer's '{}' is not supported", key),
-                   .expected = expected,
-                   .got = got,
-                   .where = source,
-                   .hint = "Supported: byte-level BPE as used by SmolLM2, GPT-2, Llama 3, Qwen."});
+constexpr std::pair<const char*, SplitBehavior> kBehaviors[] = {
+    {"Removed", SplitBehavior::kRemoved},
+    {"Isolated", SplitBehavior::kIsolated},
+    {"MergedWithPrevious", SplitBehavior::kMergedWithPrevious},
+    {"MergedWithNext", SplitBehavior::kMergedWithNext},
+    {"Contiguous", SplitBehavior::kContiguous}};
+
+[[noreturn]] void refuse(const std::string& got, const std::string& source) {
+  throw DataError(
+      {.what = "The pre-tokenizer is not supported",
+       .expected = "ByteLevel, or a Sequence of Split and Digits that ends in ByteLevel",
+       .got = got,
+       .where = source + ", pre_tokenizer",
+       .hint = "Use a model with a byte-level BPE tokenizer."});
 }
 
-/// A stretch of text, and whether the pattern matched it.
-struct Part {
-  std::string text;
-  bool matched = false;
-};
+SplitBehavior behavior_named(const std::string& name, const std::string& source) {
+  const auto* found = std::find_if(std::begin(kBehaviors), std::end(kBehaviors),
+                                   [&](const auto& row) { return name == row.first; });
+  if (found == std::end(kBehaviors)) {
+    refuse(fmt::format("Split with behavior {}", name), source);
+  }
+  return found->second;
+}
 
-/// `text` cut at the matches, in order, nothing lost.
-std::vector<Part> parts_of(const std::string& text, const Regex& pattern, bool invert) {
-  std::vector<Part> parts;
-  size_t at = 0;
-  for (const Span& match : pattern.find_all(text)) {
-    if (match.begin > at) {
-      parts.push_back({text.substr(at, match.begin - at), invert});
+std::vector<Stretch> stretches_of(const Regex& regex, bool invert, std::string_view text) {
+  std::vector<Stretch> stretches;
+  size_t done = 0;
+  for (const Span match : regex.find_all(text)) {
+    if (match.begin != done) {
+      stretches.push_back({{done, match.begin}, invert});
     }
-    parts.push_back({text.substr(match.begin, match.end - match.begin), !invert});
-    at = match.end;
+    stretches.push_back({match, !invert});
+    done = match.end;
   }
-  if (at < text.size()) {
-    parts.push_back({text.substr(at), invert});
+  if (done != text.size()) {
+    stretches.push_back({{done, text.size()}, invert});
   }
-  return parts;
-}
-
-enum class Behavior : uint8_t {
-  kRemoved,
-  kIsolated,
-  kMergedWithPrevious,
-  kMergedWithNext,
-  kContiguous
-};
-
-Behavior behavior_from(const std::string& name, const std::string& source) {
-  const std::pair<const char*, Behavior> known[] = {
-      {"Removed", Behavior::kRemoved},
-      {"Isolated", Behavior::kIsolated},
-      {"MergedWithPrevious", Behavior::kMergedWithPrevious},
-      {"MergedWithNext", Behavior::kMergedWithNext},
-      {"Contiguous", Behavior::kContiguous}};
-  for (const auto& [text, behavior] : known) {
-    if (name == text) {
-      return behavior;
-    }
-  }
-  refuse("behavior", "Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous", name,
-         source);
-}
-
-/// Whether a part joins the piece before it (in the direction of travel).
-bool joins(Behavior behavior, bool matched, bool previous_matched) {
-  switch (behavior) {
-    case Behavior::kContiguous:
-      return matched == previous_matched;
-    case Behavior::kMergedWithPrevious:
-    case Behavior::kMergedWithNext:
-      return matched && !previous_matched;
-    default:
-      return false;
-  }
-}
-
-std::vector<std::string> arrange(std::vector<Part> parts, Behavior behavior) {
-  std::vector<std::string> pieces;
-  const bool backwards = behavior == Behavior::kMergedWithNext;
-  if (backwards) {
-    std::reverse(parts.begin(), parts.end());
-  }
-  bool previous_matched = behavior == Behavior::kContiguous && !parts.empty() && !parts[0].matched;
-  for (auto& part : parts) {
-    if (behavior == Behavior::kRemoved) {
-      if (!part.matched) {
-        pieces.push_back(std::move(part.text));
-      }
-      continue;
-    }
-    if (!pieces.empty() && joins(behavior, part.matched, previous_matched)) {
-      pieces.back() = backwards ? part.text + pieces.back() : pieces.back() + part.text;
-    } else {
-      pieces.push_back(std::move(part.text));
-    }
-    previous_matched = part.matched;
-  }
-  if (backwards) {
-    std::reverse(pieces.begin(), pieces.end());
-  }
-  return pieces;
-}
-
-class SplitByPattern : public PreTokenizer {
- public:
-  SplitByPattern(const std::string& pattern, Behavior behavior, bool invert,
-                 const std::string& source)
-      : pattern_(pattern, source), behavior_(behavior), invert_(invert) {}
-
-  std::vector<std::string> split(std::vector<std::string> pieces) const override {
-    std::vector<std::string> out;
-    for (const auto& piece : pieces) {
-      for (auto& part : arrange(parts_of(piece, pattern_, invert_), behavior_)) {
-        out.push_back(std::move(part));
-      }
-    }
-    return out;
-  }
-
- private:
-  Regex pattern_;
-  Behavior behavior_;
-  bool invert_;
-};
-
-/// Puts a space in front of each piece that does not begin with whitespace.
-class PrefixSpace : public PreTokenizer {
- public:
-  explicit PrefixSpace(const std::string& source) : space_(R"(\A\s)", source) {}
-  std::vector<std::string> split(std::vector<std::string> pieces) const override {
-    for (auto& piece : pieces) {
-      if (space_.find_all(piece).empty()) {
-        piece.insert(piece.begin(), ' ');
-      }
-    }
-    return pieces;
-  }
-
- private:
-  Regex space_;
-};
-
-class Sequence : public PreTokenizer {
- public:
-  explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps) : steps_(std::move(steps)) {}
-  std::vector<std::string> split(std::vector<std::string> pieces) const override {
-    for (const auto& step : steps_) {
-      pieces = step->split(std::move(pieces));
-    }
-    return pieces;
-  }
-
- private:
-  std::vector<std::unique_ptr<PreTokenizer>> steps_;
-};
-
-std::unique_ptr<PreTokenizer> make_byte_level(const Json& json, const std::string& source) {
-  std::vector<std::unique_ptr<PreTokenizer>> steps;
-  if (json_field_or<bool>(json, "add_prefix_space", true, source)) {
-    steps.push_back(std::make_unique<PrefixSpace>(source));
-  }
-  if (json_field_or<bool>(json, "use_regex", true, source)) {
-    steps.push_back(
-        std::make_unique<SplitByPattern>(kByteLevelPattern, Behavior::kIsolated, false, source));
-  }
-  return std::make_unique<Sequence>(std::move(steps));
-}
-
-std::unique_ptr<PreTokenizer> make_digits(const Json& json, const std::string& source) {
-  const bool individual = json_field_or<bool>(json, "individual_digits", false, source);
-  return std::make_unique<SplitByPattern>(
-      R"(\p{N})", individual ? Behavior::kIsolated : Behavior::kContiguous, false, source);
-}
-
-/// A literal as a pattern: everything that could mean something else is escaped.
-std::string literal_pattern(const std::string& text) {
-  std::string pattern;
-  for (const char c : text) {
-    const bool special =
-        static_cast<unsigned char>(c) < 0x80 && !std::isalnum(static_cast<unsigned char>(c));
-    pattern += special ? std::string{'\\', c} : std::string{c};
-  }
-  return pattern;
-}
-
-std::unique_ptr<PreTokenizer> make_split(const Json& json, const std::string& source) {
-  const Json pattern = json_field<Json>(json, "pattern", source);
-  const bool is_regex = pattern.is_object() && pattern.contains("Regex");
-  const std::string text =
-      is_regex ? json_field<std::string>(pattern, "Regex", source)
-               : literal_pattern(json_field<std::string>(pattern, "String", source));
-  return std::make_unique<SplitByPattern>(
-      text, behavior_from(json_field<std::string>(json, "behavior", source), source),
-      json_field_or<bool>(json, "invert", false, source), source);
+  return stretches;
 }
 
 }  // namespace
 
-std::unique_ptr<PreTokenizer> make_pre_tokenizer(const Json& json, const std::string& source) {
-  if (json.is_null()) {
-    return std::make_unique<Sequence>(std::vector<std::unique_ptr<PreTokenizer>>{});
+std::vector<Span> join_stretches(const std::vector<Stretch>& stretches, SplitBehavior behavior) {
+  std::vector<Span> spans;
+  bool previous_match = false;
+  const auto add = [&](const Stretch& stretch, bool join) {
+    if (join && !spans.empty()) {
+      spans.back() = {std::min(spans.back().begin, stretch.span.begin),
+                      std::max(spans.back().end, stretch.span.end)};
+    } else {
+      spans.push_back(stretch.span);
+    }
+    previous_match = stretch.is_match;
+  };
+  if (behavior == SplitBehavior::kMergedWithNext) {  // the mirror image of MergedWithPrevious
+    for (auto at = stretches.rbegin(); at != stretches.rend(); ++at) {
+      add(*at, at->is_match && !previous_match);
+    }
+    std::reverse(spans.begin(), spans.end());
+    return spans;
   }
-  const auto type = json_field<std::string>(json, "type", source + ", pre_tokenizer");
-  const std::string where = fmt::format("{}, pre_tokenizer {}", source, type);
-  if (type == "ByteLevel") {
-    return make_byte_level(json, where);
+  for (const Stretch& stretch : stretches) {
+    if (behavior == SplitBehavior::kRemoved && stretch.is_match) {
+      continue;
+    }
+    const bool join = behavior == SplitBehavior::kContiguous ? stretch.is_match == previous_match
+                      : behavior == SplitBehavior::kMergedWithPrevious
+                          ? stretch.is_match && !previous_match
+                          : false;
+    add(stretch, join);
   }
-  if (type == "Digits") {
-    return make_digits(json, where);
+  return spans;
+}
+
+PreTokenizer::PreTokenizer(const Json& spec, const std::string& source) {
+  add(spec, source);
+  if (!ends_in_bytes_) {
+    refuse("no ByteLevel", source);
   }
-  if (type == "Split") {
-    return make_split(json, where);
+}
+
+void PreTokenizer::add(const Json& spec, const std::string& source) {
+  if (spec.is_null()) {
+    refuse("null", source);
   }
-  if (type != "Sequence") {
-    refuse("pre_tokenizer", "ByteLevel, Digits, Split or Sequence", type, source);
+  if (ends_in_bytes_) {
+    refuse("something after ByteLevel", source);
   }
-  std::vector<std::unique_ptr<PreTokenizer>> steps;
-  const Json list = json_field<Json>(json, "pretokenizers", where);
-  for (const Json& step : list) {
-    steps.push_back(make_pre_tokenizer(step, source));
+  const auto type = json_field<std::string>(spec, "type", source + ", pre_tokenizer");
+  if (type == "Sequence") {
+    const Json& parts = json_part(spec, "pretokenizers");
+    if (!parts.is_array()) {
+      fail_json_field("pretokenizers", "a list", parts.type_name(), source);
+    }
+    for (const Json& part : parts) {
+      add(part, source);
+    }
+  } else if (type == "ByteLevel") {
+    add_byte_level(spec, source);
+  } else if (type == "Digits") {
+    add_digits(spec, source);
+  } else if (type == "Split") {
+    add_split(spec, source);
+  } else {
+    refuse(type, source);
   }
-  return std::make_unique<Sequence>(std::move(steps));
+}
+
+void PreTokenizer::add_byte_level(const Json& spec, const std::string& source) {
+  if (json_field<bool>(spec, "add_prefix_space", source + ", ByteLevel")) {
+    steps_.emplace_back();
+    steps_.back().prefix_space = true;
+  }
+  if (json_field_or<bool>(spec, "use_regex", true, source + ", ByteLevel")) {
+    add_pattern(kGpt2Pattern, SplitBehavior::kIsolated, source);
+  }
+  ends_in_bytes_ = true;
+}
+
+void PreTokenizer::add_digits(const Json& spec, const std::string& source) {
+  const bool individual = json_field<bool>(spec, "individual_digits", source + ", Digits");
+  Step& step = steps_.emplace_back();
+  step.regex.emplace_back(fmt::format("[{}]", category_class_items("numeric")),
+                          Regex::Syntax::kPcre2, source);
+  step.behavior = individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
+}
+
+void PreTokenizer::add_split(const Json& spec, const std::string& source) {
+  const std::string where = source + ", Split";
+  const auto behavior = behavior_named(json_field<std::string>(spec, "behavior", where), source);
+  const bool invert = json_field<bool>(spec, "invert", where);
+  const Json& pattern = json_part(spec, "pattern");
+  if (!json_part(pattern, "String").is_null()) {
+    steps_.emplace_back().regex.emplace_back(json_field<std::string>(pattern, "String", where),
+                                             Regex::Syntax::kLiteral, where);
+    steps_.back().behavior = behavior;
+  } else {
+    add_pattern(json_field<std::string>(pattern, "Regex", where), behavior, where);
+  }
+  steps_.back().invert = invert;
+}
+
+void PreTokenizer::add_pattern(const std::string& pattern, SplitBehavior behavior,
+                               const std::string& source) {
+  Step& step = steps_.emplace_back();
+  step.regex.emplace_back(translate_pattern(pattern, source), Regex::Syntax::kPcre2, source);
+  step.behavior = behavior;
+}
+
+void PreTokenizer::split(std::string_view text, Pieces& pieces) const {
+  pieces.views.assign(1, text);
+  pieces.owned.clear();
+  for (const Step& step : steps_) {
+    apply(step, pieces);
+  }
+}
+
+void PreTokenizer::apply(const Step& step, Pieces& pieces) {
+  std::vector<std::string_view> next;
+  for (const std::string_view piece : pieces.views) {
+    if (step.prefix_space) {
+      const bool has_one = piece.front() == ' ';
+      next.push_back(has_one ? piece : pieces.owned.emplace_back(fmt::format(" {}", piece)));
+      continue;
+    }
+    const auto stretches = stretches_of(step.regex.front(), step.invert, piece);
+    for (const Span span : join_stretches(stretches, step.behavior)) {
+      if (span.begin != span.end) {
+        next.push_back(piece.substr(span.begin, span.end - span.begin));
+      }
+    }
+  }
+  pieces.views = std::move(next);
 }
 
 }  // namespace crossloom::models

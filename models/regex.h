@@ -1,8 +1,8 @@
-// Unicode regular expressions (PCRE2) for pre-tokenizers: compiled once, matched against valid
-// UTF-8.
+// PCRE2 behind a small door: compile once, list all matches. Matching is bounded (PCRE2's match
+// and heap limits), never recurses on our stack, and is thread-safe.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,27 +10,29 @@
 
 namespace crossloom::models {
 
-/// Bytes [begin, end) of a text.
 struct Span {
-  size_t begin = 0;
+  size_t begin = 0;  // bytes
   size_t end = 0;
 };
 
 class Regex {
  public:
-  /// Throws DataError naming `source` when the pattern does not compile.
-  Regex(const std::string& pattern, const std::string& source);
+  enum class Syntax { kPcre2, kLiteral };
+
+  /// `pattern` is UTF-8. Throws DataError with PCRE2's message; `source` is what errors call it.
+  Regex(const std::string& pattern, Syntax syntax, const std::string& source);
   ~Regex();
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
 
-  /// All matches of at least one byte, left to right, not overlapping. `text` must be valid UTF-8.
-  /// Throws DataError when matching exceeds PCRE2's limits.
+  /// All matches, left to right, without overlap; an empty match right after a match is skipped,
+  /// as in the reference's iterator. `text` must be valid UTF-8. Throws DataError when a limit is
+  /// reached.
   std::vector<Span> find_all(std::string_view text) const;
 
  private:
-  struct Code;
-  std::unique_ptr<Code> code_;
+  struct Compiled;
+  std::unique_ptr<const Compiled> compiled_;
 };
 
 }  // namespace crossloom::models
