@@ -1,11 +1,10 @@
 #include "models/tokenizer.h"
 
-#include <xxhash.h>
-
 #include <filesystem>
 #include <unordered_map>
 
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/mapped_file.h"
 #include "models/added_tokens.h"
 #include "models/bpe.h"
@@ -131,7 +130,7 @@ Tokenizer::Tokenizer(const std::string& tokenizer_json, const std::string& sourc
   const Json json = parse_json(tokenizer_json, source);
   check_frame(json, source);
   auto parts = std::make_unique<Parts>(json, source);
-  parts->hash = fmt::format("{:016x}", XXH3_64bits(tokenizer_json.data(), tokenizer_json.size()));
+  parts->hash = hex(xxh3(std::as_bytes(std::span(tokenizer_json))));
   parts_ = std::move(parts);
 }
 
