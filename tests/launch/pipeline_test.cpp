@@ -1,0 +1,194 @@
+// The real program end to end on a tiny model: harvest → train → eval → graph on two ranks, then
+// bad input of every kind: a one-screen error that names the thing, a non-zero exit on all ranks,
+// and nothing good overwritten.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/json_file.h"
+#include "eval/graph_json_check.h"
+#include "tests/support/run_program.h"
+#include "tests/support/temp_folder.h"
+#include "tests/support/tiny_llama.h"
+
+namespace crossloom::launch {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr size_t kFileLimit_bytes = size_t{64} << 20;
+constexpr double kRowResidual = 1e-5;  // design: float32
+
+class Pipeline : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new test::TempFolder;
+    test::write_tiny_llama(path("model"), {});
+    std::filesystem::create_directory(path("text"));
+    for (int i = 0; i < 12; ++i) {
+      std::ofstream file(path("text/") + std::to_string(i) + ".txt");
+      for (int j = 0; j < 400; ++j) {
+        file << char('a' + (i * 5 + j * j * 3) % 26) << (j % 7 == 0 ? " " : "");
+      }
+    }
+    harvested_ = test::crossloom_ranks(2, harvest_arguments("shards"));
+    trained_ = test::crossloom_ranks(2, train_arguments("run"));
+  }
+  static void TearDownTestSuite() { delete folder_; }
+
+  static std::string path(const std::string& name) { return folder_->file(name); }
+  static std::string harvest_arguments(const std::string& output) {
+    return fmt::format("harvest {} --text {} --output {} --max_tokens 3000 --context_len 48",
+                       path("model"), path("text"), path(output));
+  }
+  static std::string train_arguments(const std::string& output) {
+    return fmt::format(
+        "train --data {} --output {} --steps 20 --loader.batch_tokens 64 --transcoder.features 32 "
+        "--transcoder.k 4 --loader.held_out_share 0.2",
+        path("shards"), path(output));
+  }
+  static std::string graph_arguments(const std::string& prompt) {
+    return fmt::format("graph {} --model {} --prompt '{}' --output {} --max_feature_nodes 40",
+                       path("run"), path("model"), prompt, path("graphs"));
+  }
+  static void expect_failure(const test::ProgramResult& result,
+                             const std::vector<std::string>& phrases) {
+    EXPECT_NE(result.exit_code, 0) << result.output;
+    for (const auto& phrase : phrases) {
+      EXPECT_NE(result.output.find(phrase), std::string::npos) << "'" << phrase << "' is not in:\n"
+                                                               << result.output;
+    }
+  }
+
+  static test::TempFolder* folder_;
+  static test::ProgramResult harvested_, trained_;
+};
+
+test::TempFolder* Pipeline::folder_ = nullptr;
+test::ProgramResult Pipeline::harvested_;
+test::ProgramResult Pipeline::trained_;
+
+TEST_F(Pipeline, HarvestTrainEvalGraph) {
+  ASSERT_EQ(harvested_.exit_code, 0) << harvested_.output;
+  ASSERT_EQ(trained_.exit_code, 0) << trained_.output;
+  const auto evaluated =
+      test::crossloom_ranks(2, fmt::format("eval {} --data {} --model {} --windows 3", path("run"),
+                                           path("shards"), path("model")));
+  ASSERT_EQ(evaluated.exit_code, 0) << evaluated.output;
+  const Json report = read_json_file(path("run") + "/eval.json", kFileLimit_bytes);
+  EXPECT_LT(report["reconstruction"]["nmse"].get<double>(), 1.0);
+  EXPECT_GT(report["replacement"]["tokens"].get<int64_t>(), 10);
+  const auto graphed = test::crossloom(graph_arguments("hello world"));
+  ASSERT_EQ(graphed.exit_code, 0) << graphed.output;
+  const Json graph = read_json_file(path("graphs") + "/graph.json", kFileLimit_bytes);
+  EXPECT_TRUE(eval::validate_graph_json(graph).empty());
+  const Json scores = read_json_file(path("graphs") + "/graph.scores.json", kFileLimit_bytes);
+  EXPECT_LE(scores["max_row_residual"].get<double>(), kRowResidual);
+}
+
+TEST_F(Pipeline, SecondStartReusesWhatIsThere) {
+  const auto again = test::crossloom_ranks(2, train_arguments("run"));
+  EXPECT_EQ(again.exit_code, 0) << again.output;
+  EXPECT_NE(again.output.find("resumed"), std::string::npos) << again.output;
+  const auto written = std::filesystem::last_write_time(path("shards") + "/manifest.json");
+  EXPECT_EQ(test::crossloom_ranks(2, harvest_arguments("shards")).exit_code, 0);
+  EXPECT_EQ(std::filesystem::last_write_time(path("shards") + "/manifest.json"), written);
+}
+
+TEST_F(Pipeline, TwoRanksHarvestWhatOneDoes) {
+  ASSERT_EQ(test::crossloom(harvest_arguments("alone")).exit_code, 0);
+  const auto train = [&](const char* shards, const char* output) {
+    auto arguments = train_arguments(output);
+    const std::string from = "--data " + path("shards");
+    arguments.replace(arguments.find(from), from.size(), "--data " + path(shards));
+    return test::crossloom(arguments + " --deterministic");
+  };
+  ASSERT_EQ(train("alone", "run_alone").exit_code, 0);
+  ASSERT_EQ(train("shards", "run_together").exit_code, 0);
+  std::ifstream a(path("run_alone") + "/metrics.jsonl"), b(path("run_together") + "/metrics.jsonl");
+  std::string line_a, line_b;
+  while (std::getline(a, line_a) && std::getline(b, line_b)) {
+    const Json x = Json::parse(line_a), y = Json::parse(line_b);
+    EXPECT_EQ(x.value("loss", Json{}), y.value("loss", Json{}));
+  }
+}
+
+TEST_F(Pipeline, HelpOfEveryCommand) {
+  const auto overview = test::crossloom("--help");
+  EXPECT_EQ(overview.exit_code, 0);
+  for (const char* command :
+       {"harvest", "train", "eval", "graph", "inspect", "generate", "perplexity", "bench"}) {
+    EXPECT_NE(overview.output.find(command), std::string::npos);
+    const auto help = test::crossloom(std::string(command) + " --help");
+    EXPECT_EQ(help.exit_code, 0) << help.output;
+    EXPECT_NE(help.output.find("--config"), std::string::npos) << help.output;
+  }
+}
+
+TEST_F(Pipeline, HostModelCommands) {
+  const auto inspected = test::crossloom("inspect " + path("model"));
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.output;
+  EXPECT_NE(inspected.output.find("layers        L   3"), std::string::npos) << inspected.output;
+  const auto generated =
+      test::crossloom("generate " + path("model") + " --prompt abc --max_new_tokens 5");
+  EXPECT_EQ(generated.exit_code, 0) << generated.output;
+  const auto measured = test::crossloom("perplexity " + path("model") + " --text " + path("text") +
+                                        " --context 32 --windows 4");
+  EXPECT_EQ(measured.exit_code, 0) << measured.output;
+  EXPECT_NE(measured.output.find("over 124 tokens"), std::string::npos) << measured.output;
+}
+
+TEST_F(Pipeline, WrongCommandLines) {
+  auto result = test::crossloom("trian");
+  EXPECT_EQ(result.exit_code, kExitUsage);
+  expect_failure(result, {"trian", "train"});
+  expect_failure(test::crossloom("train --stpes 3"), {"--stpes", "--steps"});
+  expect_failure(test::crossloom(train_arguments("x") + " --set adam.learning_rat=1"),
+                 {"adam.learning_rat", "adam.learning_rate"});
+  std::ofstream(path("bad.yaml")) << "steps: 5\nloader:\n  batch_tokns: 3\n";
+  result = test::crossloom_ranks(2, train_arguments("x") + " --config " + path("bad.yaml"));
+  expect_failure(result, {"batch_tokns", "batch_tokens", "bad.yaml:3"});
+  EXPECT_EQ(result.exit_code, kExitUsage);
+  EXPECT_FALSE(std::filesystem::exists(path("x")));
+}
+
+TEST_F(Pipeline, MissingThings) {
+  expect_failure(test::crossloom_ranks(
+                     2, "harvest /nowhere --text " + path("text") + " --output " + path("y")),
+                 {"/nowhere"});
+  expect_failure(test::crossloom(graph_arguments("")), {"prompt is empty", "--prompt"});
+  expect_failure(test::crossloom("graph /nowhere --model " + path("model") + " --prompt a"),
+                 {"/nowhere"});
+  std::filesystem::copy(path("model"), path("headless"));
+  std::filesystem::remove(path("headless") + "/model.safetensors");
+  expect_failure(test::crossloom("generate " + path("headless") + " --prompt a"),
+                 {"no weights", "model.safetensors"});
+}
+
+TEST_F(Pipeline, ForeignModelIsRefused) {
+  test::write_tiny_llama(path("other"), {.seed = 2});
+  expect_failure(test::crossloom(fmt::format("graph {} --model {} --prompt abc --output {}",
+                                             path("run"), path("other"), path("graphs2"))),
+                 {"model"});
+  EXPECT_FALSE(std::filesystem::exists(path("graphs2")));
+}
+
+TEST_F(Pipeline, DamagedShardStopsAllRanks) {
+  std::filesystem::copy(path("shards"), path("damaged"));
+  std::string shard;
+  for (const auto& entry : std::filesystem::directory_iterator(path("damaged"))) {
+    if (entry.path().extension() == ".h5") {
+      shard = entry.path().string();
+    }
+  }
+  std::filesystem::resize_file(shard, std::filesystem::file_size(shard) / 2);
+  auto arguments = train_arguments("z");
+  const std::string from = "--data " + path("shards");
+  arguments.replace(arguments.find(from), from.size(), "--data " + path("damaged"));
+  expect_failure(test::crossloom_ranks(2, arguments),
+                 {std::filesystem::path(shard).filename().string(), "DataError"});
+  EXPECT_FALSE(std::filesystem::exists(path("z") + "/step_20"));
+}
+
+}  // namespace
+}  // namespace crossloom::launch
