@@ -69,8 +69,9 @@ class Communicator {
 /// A world of one.
 std::unique_ptr<Communicator> make_single_communicator();
 
-/// Runs `body` once per rank, each in its own thread with a thread communicator; collects the
-/// errors of all ranks and rethrows the first. A rank that throws releases the others.
+/// Runs `body` once per rank, each in its own thread with a thread communicator. A rank that
+/// throws releases the others, which then throw DistError; the first error that is no DistError is
+/// rethrown, so that the cause is seen, else the first DistError.
 void run_ranks_as_threads(int rank_count, const std::function<void(Communicator&)>& body);
 
 /// MPI over all processes of the job; MPI must be initialised (MpiEnvironment).

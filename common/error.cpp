@@ -2,6 +2,7 @@
 // can never disagree.
 #include "common/error.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace crossloom {
@@ -9,15 +10,24 @@ namespace {
 
 constexpr size_t kPartLimit_chars = 600;  // a screen is a screen: long file contents are cut
 
+/// Cut to kPartLimit_chars, between UTF-8 characters, and with control characters made visible:
+/// names from a stranger's file must not move the terminal's cursor or end the line early.
 std::string clip(const std::string& text) {
-  if (text.size() <= kPartLimit_chars) {
-    return text;
+  size_t end = std::min(text.size(), kPartLimit_chars);
+  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) {
+    --end;
   }
-  return text.substr(0, kPartLimit_chars) + fmt::format(" … ({} characters in all)", text.size());
+  std::string shown;
+  for (const char c : text.substr(0, end)) {
+    const auto code = static_cast<unsigned char>(c);
+    const bool control = (code < 0x20 && c != '\n') || code == 0x7F;
+    shown += control ? fmt::format("\\x{:02X}", code) : std::string(1, c);
+  }
+  return end == text.size() ? shown : shown + fmt::format(" … ({} bytes in all)", text.size());
 }
 
 std::string one_line(const ErrorReport& report) {
-  std::string line = report.what;
+  std::string line = clip(report.what);
   const auto add = [&line](const char* label, const std::string& part) {
     if (!part.empty()) {
       line += fmt::format("; {} {}", label, clip(part));

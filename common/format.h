@@ -12,7 +12,7 @@ namespace fmt = ::fmt;
 inline std::string human_bytes(double bytes) {
   const char* units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
   int unit = 0;
-  while (bytes >= 1000.0 && unit < 5) {
+  while (bytes >= 999.5 && unit < 5) {  // what would print as 1000 belongs to the next unit
     bytes /= 1000.0;
     ++unit;
   }

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <fstream>
 #include <set>
-#include <sstream>
 
 #include "common/error.h"
 #include "common/nearest.h"
@@ -254,7 +253,15 @@ YAML::Node parse_yaml(const std::string& text, const std::string& source) {
                        .hint = "Is this really a configuration file?"});
   }
   try {
-    return YAML::Load(text);
+    const auto documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      throw ConfigError({.what = "The configuration has more than one document",
+                         .expected = "one YAML document",
+                         .got = fmt::format("{} separated by ---", documents.size()),
+                         .where = source,
+                         .hint = "Keep one of them: the others would be ignored."});
+    }
+    return documents.empty() ? YAML::Node{} : documents.front();
   } catch (const YAML::Exception& error) {
     throw ConfigError({.what = "The configuration is not valid YAML",
                        .expected = "key: value lines",
@@ -310,15 +317,16 @@ void read_options(Options& options, const std::string& yaml_path,
   std::string text;
   if (!yaml_path.empty()) {
     std::ifstream file(yaml_path, std::ios::binary);
-    std::ostringstream all;
-    if (!file || !(all << file.rdbuf())) {
+    text.resize(kYamlLimit_bytes + 1);  // one more than allowed, so that parse_yaml sees the excess
+    file.read(text.data(), std::streamsize(text.size()));
+    text.resize(size_t(file.gcount()));
+    if (text.empty()) {
       throw ConfigError({.what = "The configuration file cannot be read",
                          .expected = "a readable YAML file that is not empty",
-                         .got = file ? "nothing" : "no such file, or no permission",
+                         .got = file.is_open() ? "nothing" : "no such file, or no permission",
                          .where = yaml_path,
                          .hint = "Check the path given to --config."});
     }
-    text = all.str();
   }
   read_options_text(options, text, yaml_path.empty() ? "command line" : yaml_path, overrides);
 }

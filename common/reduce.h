@@ -44,4 +44,11 @@ void with_element_type(DType type, F&& f) {
   }
 }
 
+/// InternalError unless collectives can reduce elements of `type`.
+inline void require_reducible(DType type) {
+  if (type != DType::kBF16) {
+    with_element_type(type, [](auto*) {});
+  }
+}
+
 }  // namespace crossloom::detail

@@ -1,7 +1,7 @@
 // A world of one: nothing to wait for, nothing to add; the copies the interface promises.
 #include <cstring>
 
-#include "common/communicator.h"
+#include "common/reduce.h"
 
 namespace crossloom {
 namespace {
@@ -12,7 +12,9 @@ class SingleCommunicator : public Communicator {
   int size() const override { return 1; }
   const char* backend() const override { return "single"; }
   void barrier() override {}
-  void all_reduce(void*, int64_t, DType, ReduceOp) override {}
+  void all_reduce(void*, int64_t, DType type, ReduceOp) override {
+    detail::require_reducible(type);
+  }
   void broadcast(void*, int64_t, int root) override {
     CROSSLOOM_CHECK(root == 0, "root {} of 1", root);
   }
@@ -25,6 +27,7 @@ class SingleCommunicator : public Communicator {
   }
   void reduce_scatter(const void* send, void* receive, int64_t count, DType type,
                       ReduceOp) override {
+    detail::require_reducible(type);
     copy(send, receive, count * dtype_info(type).size_bytes);
   }
 

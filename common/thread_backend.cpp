@@ -21,17 +21,18 @@ class Meeting {
  public:
   explicit Meeting(int rank_count) : published(size_t(rank_count)), rank_count_(rank_count) {}
 
+  /// Returns when all ranks have come; throws DistError when one never will. A meeting that took
+  /// place counts, even if a rank breaks the next one before this thread wakes up.
   void wait() {
     std::unique_lock lock(mutex_);
     const int64_t round = round_;
-    if (++arrived_ == rank_count_) {
+    if (!broken_ && ++arrived_ == rank_count_) {
       arrived_ = 0;
       ++round_;
       changed_.notify_all();
-    } else {
-      changed_.wait(lock, [&] { return round_ != round || broken_; });
     }
-    if (broken_) {
+    changed_.wait(lock, [&] { return round_ != round || broken_; });
+    if (round_ == round) {
       throw DistError({.what = "Another rank failed",
                        .expected = {},
                        .got = {},
@@ -60,6 +61,13 @@ const char* bytes_of(const void* data) {
   return static_cast<const char*>(data);
 }
 
+/// memcpy that allows null pointers to nothing.
+void copy(void* to, const void* from, int64_t size_bytes) {
+  if (size_bytes > 0) {
+    std::memcpy(to, from, size_t(size_bytes));
+  }
+}
+
 class ThreadCommunicator : public Communicator {
  public:
   ThreadCommunicator(Meeting& meeting, int rank, int size)
@@ -73,7 +81,7 @@ class ThreadCommunicator : public Communicator {
   void all_reduce(void* data, int64_t count, DType type, ReduceOp op) override {
     std::vector<char> result(size_t(count * dtype_info(type).size_bytes));
     exchange(data, {}, [&] { reduce_all(result.data(), count, 0, type, op); });
-    std::memcpy(data, result.data(), result.size());
+    copy(data, result.data(), int64_t(result.size()));
   }
   void reduce_scatter(const void* send, void* receive, int64_t count_each, DType type,
                       ReduceOp op) override {
@@ -82,7 +90,7 @@ class ThreadCommunicator : public Communicator {
   void broadcast(void* data, int64_t size_bytes, int root) override {
     exchange(data, {}, [&] {
       if (rank_ != root) {
-        std::memcpy(data, at(root).send, size_t(size_bytes));
+        copy(data, at(root).send, size_bytes);
       }
     });
   }
@@ -90,7 +98,7 @@ class ThreadCommunicator : public Communicator {
     exchange(send, {}, [&] {
       auto* to = static_cast<char*>(receive);
       for (int r = 0; r < size_; ++r) {
-        std::memcpy(to, at(r).send, size_t(sizes[size_t(r)]));
+        copy(to, at(r).send, sizes[size_t(r)]);
         to += sizes[size_t(r)];
       }
     });
@@ -108,7 +116,7 @@ class ThreadCommunicator : public Communicator {
         CROSSLOOM_CHECK(theirs[size_t(rank_)] == sizes_in[size_t(r)],
                         "rank {} sends {} bytes, rank {} expects {}", r, theirs[size_t(rank_)],
                         rank_, sizes_in[size_t(r)]);
-        std::memcpy(to, bytes_of(at(r).send) + offset, size_t(sizes_in[size_t(r)]));
+        copy(to, bytes_of(at(r).send) + offset, sizes_in[size_t(r)]);
         to += sizes_in[size_t(r)];
       }
     });
@@ -159,7 +167,13 @@ class ThreadCommunicator : public Communicator {
 void run_ranks_as_threads(int rank_count, const std::function<void(Communicator&)>& body) {
   Meeting meeting(rank_count);
   std::mutex mutex;
-  std::exception_ptr first;
+  std::exception_ptr first;         // of a rank that failed by itself
+  std::exception_ptr first_remote;  // DistError: as a rule only tells of another rank's failure
+  const auto keep = [&](std::exception_ptr& slot) {
+    const std::scoped_lock lock(mutex);
+    slot = slot ? slot : std::current_exception();
+    meeting.break_up();
+  };
   {
     std::vector<std::jthread> threads;
     for (int r = 0; r < rank_count; ++r) {
@@ -167,16 +181,16 @@ void run_ranks_as_threads(int rank_count, const std::function<void(Communicator&
         ThreadCommunicator communicator(meeting, r, rank_count);
         try {
           body(communicator);
+        } catch (const DistError&) {
+          keep(first_remote);
         } catch (...) {
-          const std::scoped_lock lock(mutex);
-          first = first ? first : std::current_exception();
-          meeting.break_up();
+          keep(first);
         }
       });
     }
   }
-  if (first) {
-    std::rethrow_exception(first);
+  if (first || first_remote) {
+    std::rethrow_exception(first ? first : first_remote);
   }
 }
 

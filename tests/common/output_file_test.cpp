@@ -1,0 +1,81 @@
+#include "common/output_file.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/common/error_matchers.h"
+#include "tests/common/temporary_folder.h"
+
+namespace crossloom {
+namespace {
+
+TEST(OutputFile, AppearsOnlyAtCommit) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  put_file(path, "old");
+  {
+    OutputFile file(path);
+    file.write("new");
+    EXPECT_EQ(bytes_of_file(path), "old");
+    file.write(" text");
+    file.commit();
+  }
+  EXPECT_EQ(bytes_of_file(path), "new text");
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST(OutputFile, WithoutCommitNothingChanges) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  put_file(path, "old");
+  {
+    OutputFile file(path);
+    file.write("new");
+  }
+  EXPECT_EQ(bytes_of_file(path), "old");
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST(OutputFile, AFullDiskLeavesTheOldFile) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  put_file(path, "old");
+  std::filesystem::create_symlink("/dev/full", path + ".tmp");
+  EXPECT_ERROR(DataError, "No space left", write_file(path, "new"));
+  EXPECT_EQ(bytes_of_file(path), "old");
+}
+
+TEST(OutputFile, AFailedRenameLeavesNothingBehind) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  std::filesystem::create_directories(path + "/occupied");
+  EXPECT_ERROR(DataError, "Cannot finish a file", write_file(path, "new"));
+  EXPECT_TRUE(std::filesystem::is_directory(path + "/occupied"));
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST(OutputFile, AMissingFolderIsNamed) {
+  const TemporaryFolder folder;
+  EXPECT_ERROR(DataError, "no/such/a", OutputFile(folder.file("no/such/a")));
+}
+
+TEST(OutputFile, MakesFoldersAndNamesWhatIsInTheWay) {
+  const TemporaryFolder folder;
+  make_folders(folder.file("x/y"));
+  make_folders(folder.file("x/y"));
+  EXPECT_TRUE(std::filesystem::is_directory(folder.file("x/y")));
+  put_file(folder.file("f"), "");
+  EXPECT_ERROR(DataError, "Cannot create a folder", make_folders(folder.file("f")));
+  EXPECT_ERROR(DataError, "Cannot create a folder", make_folders(folder.file("f/g")));
+}
+
+TEST(OutputFile, FreeSpaceIsAskedOfTheNearestParent) {
+  const TemporaryFolder folder;
+  EXPECT_NO_THROW(require_free_bytes(folder.file("not/yet/there"), 1.0, "shards"));
+  EXPECT_ERROR(DataError, "for shards",
+               require_free_bytes(folder.file("not/yet/there"), 1e18, "shards"));
+}
+
+}  // namespace
+}  // namespace crossloom
