@@ -14,7 +14,8 @@
 
 namespace crossloom {
 
-OutputFile::OutputFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp") {
+OutputFile::OutputFile(std::string path)
+    : path_(std::move(path)), temporary_(fmt::format("{}.{}.tmp", path_, ::getpid())) {
   file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file_ < 0) {
     fail("create");
@@ -58,7 +59,9 @@ void OutputFile::commit() {
   }
   if (::close(std::exchange(file_, -1)) != 0 ||
       std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
     ::unlink(temporary_.c_str());
+    errno = reason;
     fail("finish");
   }
   sync_folder(std::filesystem::path(path_).parent_path().string());

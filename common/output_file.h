@@ -10,7 +10,7 @@ namespace crossloom {
 
 class OutputFile {
  public:
-  /// Opens `<path>.tmp`. Throws DataError when it cannot be created.
+  /// Opens `<path>.<process>.tmp`. Throws DataError when it cannot be created.
   explicit OutputFile(std::string path);
   /// Without commit(): removes the temporary file.
   ~OutputFile();

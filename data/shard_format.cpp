@@ -1,6 +1,5 @@
 #include "data/shard_format.h"
 
-
 #include <algorithm>
 
 #include "common/format.h"

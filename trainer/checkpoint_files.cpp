@@ -198,8 +198,7 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
   Json files = Json::array();
   const auto add = [&](const std::string& name) {
     const std::string path = in(folder, name);
-    files.push_back(
-        {{"name", name}, {"bytes", fs::file_size(path)}, {"xxh3", hex(digest(path))}});
+    files.push_back({{"name", name}, {"bytes", fs::file_size(path)}, {"xxh3", hex(digest(path))}});
   };
   add(kWeightsFile);
   add(kFeaturesFile);

@@ -1,4 +1,4 @@
-# Proves that layering_test.cmake can fail: run on tests/bad_inputs/layering it must name exactly
+# Proves that layering_test.cmake can fail: run on tests/checks/forbidden_includes it must name exactly
 # the includes that are marked FORBIDDEN there, and no other.
 #   cmake -DBAD=<folder> -DCHECK=<layering_test.cmake> -P layering_self_test.cmake
 cmake_minimum_required(VERSION 3.25)

@@ -4,7 +4,7 @@
 # The table says who may include whom; what is not in it is forbidden, so a new room is an error
 # until it has a row. Includes are read, not preprocessed: `#include "room/file.h"` and
 # `#include <room/file.h>` count wherever they stand. A path with `..` would walk around the table
-# and is forbidden everywhere. tests/bad_inputs holds files that are wrong on purpose and is skipped.
+# and is forbidden everywhere. tests/checks/forbidden_includes holds files that are wrong on purpose and is skipped.
 cmake_minimum_required(VERSION 3.25)
 
 set(ROOMS common models architectures data trainer eval launch tests benchmarks)
@@ -14,7 +14,7 @@ set(MAY_architectures common architectures)
 set(MAY_data common models data)
 set(MAY_trainer common architectures data trainer)
 set(MAY_eval common models architectures data eval)
-set(MAY_launch common models architectures data trainer eval launch)
+set(MAY_launch common models architectures data trainer eval launch benchmarks)
 set(MAY_tests ${MAY_launch} tests)
 set(MAY_benchmarks ${MAY_launch} benchmarks)
 
@@ -26,7 +26,7 @@ set(files_read 0)
 foreach(room IN LISTS ROOMS)
   file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/${room}/*.h ${ROOT}/${room}/*.cpp ${ROOT}/${room}/*.cu
        ${ROOT}/${room}/*.cuh)
-  list(FILTER files EXCLUDE REGEX "^tests/bad_inputs/")
+  list(FILTER files EXCLUDE REGEX "^tests/checks/forbidden_includes/")
   foreach(file IN LISTS files)
     math(EXPR files_read "${files_read} + 1")
     file(STRINGS ${ROOT}/${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]*[<\"]")

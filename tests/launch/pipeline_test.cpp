@@ -23,7 +23,7 @@ class Pipeline : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new test::TempFolder;
-    test::write_tiny_llama(path("model"), {});
+    write_model("model", 1);
     std::filesystem::create_directory(path("text"));
     for (int i = 0; i < 12; ++i) {
       std::ofstream file(path("text/") + std::to_string(i) + ".txt");
@@ -36,6 +36,11 @@ class Pipeline : public ::testing::Test {
   }
   static void TearDownTestSuite() { delete folder_; }
 
+  static void write_model(const std::string& name, uint64_t seed) {
+    std::filesystem::create_directory(path(name));
+    test::write_tiny_llama(path(name), {.seed = seed});
+    test::write_tiny_tokenizer(path(name));
+  }
   static std::string path(const std::string& name) { return folder_->file(name); }
   static std::string harvest_arguments(const std::string& output) {
     return fmt::format("harvest {} --text {} --output {} --max_tokens 3000 --context_len 48",
@@ -166,7 +171,7 @@ TEST_F(Pipeline, MissingThings) {
 }
 
 TEST_F(Pipeline, ForeignModelIsRefused) {
-  test::write_tiny_llama(path("other"), {.seed = 2});
+  write_model("other", 2);
   expect_failure(test::crossloom(fmt::format("graph {} --model {} --prompt abc --output {}",
                                              path("run"), path("other"), path("graphs2"))),
                  {"model"});
