@@ -21,7 +21,8 @@ function(crossloom_add_test)
   endif()
   crossloom_test_binary(${ARG_NAME}_test SOURCES ${PROJECT_SOURCE_DIR}/tests/test_main.cpp ${ARG_SOURCES} LINK ${ARG_LINK})
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test)
-  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
+    ENVIRONMENT "OMP_WAIT_POLICY=passive")  # waiting threads sleep: machines are shared
 endfunction()
 
 function(crossloom_add_mpi_test)

@@ -49,6 +49,28 @@ at::Tensor parameter(const architectures::Transcoder& transcoder, const std::str
   CROSSLOOM_CHECK(false, "no parameter '{}'", name);
 }
 
+template <typename Real>
+void add_to_columns_typed(const at::Tensor& effects, const at::Tensor& columns, at::Tensor& row) {
+  const auto* from = effects.const_data_ptr<Real>();
+  const auto* column = columns.const_data_ptr<int64_t>();
+  auto* to = row.mutable_data_ptr<Real>();
+  for (int64_t b = 0; b < effects.size(0); ++b) {
+    for (int64_t i = 0; i < effects.size(1); ++i) {
+      to[b * row.size(1) + column[i]] += from[b * effects.size(1) + i];
+    }
+  }
+}
+
+/// row[b, columns[i]] += effects[b, i]: effects [B, n], columns int64 [≥ n], row [B, N].
+/// (index_add_ along columns costs a tensor iteration for each of them.)
+void add_to_columns(const at::Tensor& effects, const at::Tensor& columns, at::Tensor& row) {
+  if (row.scalar_type() == at::kDouble) {
+    add_to_columns_typed<double>(effects, columns, row);
+  } else {
+    add_to_columns_typed<float>(effects, columns, row);
+  }
+}
+
 /// Moves the batch's finished rows, biases and measured pre-activations into `rows`.
 void store(const at::Tensor& row, const AdjointState& state, const std::vector<int64_t>& owners,
            const std::vector<double>& own_bias, const std::vector<double>& measured,
@@ -169,8 +191,7 @@ void RowEngine::contract(int64_t layer, AdjointState& state, at::Tensor& row) co
     }
   }
   if (!effects.empty()) {
-    const at::Tensor all = at::cat(effects, 1);  // [B, columns written so far]
-    row.index_add_(1, writes.columns.narrow(0, 0, all.size(1)), all);
+    add_to_columns(at::cat(effects, 1), writes.columns, row);
   }
   row.narrow(1, layout.error(layer, 0), positions)
       .add_((gradient * local_.errors[l].narrow(0, 0, positions)).sum(-1));

@@ -59,7 +59,7 @@ fi
 # ranks COMMAND…: the program on two ranks; each takes half of the cores.
 crossloom="$ROOT/build/release/crossloom"
 threads=$(( ($(nproc) + 1) / 2 ))
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMP_WAIT_POLICY=passive OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1
 if [ "$(id -u)" -eq 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 ranks() { mpirun -np 2 --bind-to none -x OMP_NUM_THREADS="$threads" "$crossloom" "$@"; }
 

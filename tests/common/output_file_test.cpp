@@ -1,6 +1,7 @@
 #include "common/output_file.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -9,6 +10,11 @@
 
 namespace crossloom {
 namespace {
+
+/// Where OutputFile writes before its commit.
+std::string temporary(const std::string& path) {
+  return fmt::format("{}.{}.tmp", path, getpid());
+}
 
 TEST(OutputFile, AppearsOnlyAtCommit) {
   const TemporaryFolder folder;
@@ -22,7 +28,7 @@ TEST(OutputFile, AppearsOnlyAtCommit) {
     file.commit();
   }
   EXPECT_EQ(bytes_of_file(path), "new text");
-  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+  EXPECT_FALSE(std::filesystem::exists(temporary(path)));
 }
 
 TEST(OutputFile, WithoutCommitNothingChanges) {
@@ -34,14 +40,14 @@ TEST(OutputFile, WithoutCommitNothingChanges) {
     file.write("new");
   }
   EXPECT_EQ(bytes_of_file(path), "old");
-  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+  EXPECT_FALSE(std::filesystem::exists(temporary(path)));
 }
 
 TEST(OutputFile, AFullDiskLeavesTheOldFile) {
   const TemporaryFolder folder;
   const std::string path = folder.file("a");
   put_file(path, "old");
-  std::filesystem::create_symlink("/dev/full", path + ".tmp");
+  std::filesystem::create_symlink("/dev/full", temporary(path));
   EXPECT_ERROR(DataError, "No space left", write_file(path, "new"));
   EXPECT_EQ(bytes_of_file(path), "old");
 }
@@ -52,7 +58,7 @@ TEST(OutputFile, AFailedRenameLeavesNothingBehind) {
   std::filesystem::create_directories(path + "/occupied");
   EXPECT_ERROR(DataError, "Cannot finish a file", write_file(path, "new"));
   EXPECT_TRUE(std::filesystem::is_directory(path + "/occupied"));
-  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+  EXPECT_FALSE(std::filesystem::exists(temporary(path)));
 }
 
 TEST(OutputFile, AMissingFolderIsNamed) {
