@@ -110,4 +110,7 @@ class Transcoder {
   virtual at::Tensor read_rows(int64_t layer, const at::Tensor& index) const = 0;
 };
 
+/// The parameter of that name. Throws InternalError when there is none.
+const at::Tensor& find_parameter(const Transcoder& transcoder, const std::string& name);
+
 }  // namespace crossloom::architectures

@@ -40,15 +40,6 @@ void append_active(int64_t layer, const LayerCodes& codes, std::vector<FeatureNo
   }
 }
 
-at::Tensor parameter(const architectures::Transcoder& transcoder, const std::string& name) {
-  for (const auto& candidate : transcoder.parameters()) {
-    if (candidate.name == name) {
-      return candidate.value;
-    }
-  }
-  CROSSLOOM_CHECK(false, "no parameter '{}'", name);
-}
-
 template <typename Real>
 void add_to_columns_typed(const at::Tensor& effects, const at::Tensor& columns, at::Tensor& row) {
   const auto* from = effects.const_data_ptr<Real>();
@@ -109,7 +100,8 @@ LocalModel make_local_model(const models::Transformer& model,
     codes.push_back(without_first_position(transcoder.filter(l, transcoder.propose(l, u))));
     append_active(l, codes.back(), local.active);
     reconstruction.push_back(at::empty_like(u));
-    local.decoder_bias.push_back(parameter(transcoder, fmt::format("b_dec_{}", l)));
+    local.decoder_bias.push_back(
+        architectures::find_parameter(transcoder, fmt::format("b_dec_{}", l)));
   }
   transcoder.decode(codes, run.feature_input, {0, shape.width}, reconstruction);
   for (size_t l = 0; l < reconstruction.size(); ++l) {
@@ -226,9 +218,10 @@ void RowEngine::add_layer_rows(int64_t layer, const std::vector<int64_t>& featur
   }
   const at::Tensor index = int32_tensor(indices);
   const at::Tensor v = local_.transcoder.read_rows(layer, index);  // [B, D]
-  const at::Tensor b_enc = parameter(local_.transcoder, fmt::format("b_enc_{}", layer))
-                               .index_select(0, index.to(at::kLong))
-                               .to(at::kDouble);
+  const at::Tensor b_enc =
+      architectures::find_parameter(local_.transcoder, fmt::format("b_enc_{}", layer))
+          .index_select(0, index.to(at::kLong))
+          .to(at::kDouble);
   const at::Tensor u =
       local_.run.feature_input[static_cast<size_t>(layer)].index_select(0, int64_tensor(positions));
   const at::Tensor pre = (u.to(at::kDouble) * v.to(at::kDouble)).sum(1) + b_enc;

@@ -24,16 +24,6 @@ at::Tensor double_tensor(const std::vector<double>& values, int64_t rows, int64_
       .clone();
 }
 
-const architectures::Parameter& find(const std::vector<architectures::Parameter>& parameters,
-                                     const std::string& name) {
-  for (const auto& parameter : parameters) {
-    if (parameter.name == name) {
-      return parameter;
-    }
-  }
-  CROSSLOOM_CHECK(false, "no parameter '{}'", name);
-}
-
 void check_shards(const data::ShardSet& shards) {
   const auto& identity = shards.identity();
   if (identity.width_in != identity.width_out) {
@@ -193,12 +183,13 @@ std::unique_ptr<architectures::Transcoder> make_transcoder(const TrainOptions& o
   const at::Tensor mean_out = double_tensor(statistics.targets.mean, shape.layers, shape.width);
   for (int64_t l = 0; l < shape.layers; ++l) {
     const auto i = static_cast<size_t>(l);
-    const auto& parameters = transcoder->parameters();
     const at::Tensor x = mean_in[l] / normalizer.sigma_in()[i];
-    const at::Tensor w = find(parameters, fmt::format("W_enc_{}", l)).value.to(at::kDouble);
-    find(parameters, fmt::format("b_enc_{}", l)).value.copy_(at::mv(w, x).neg());
-    find(parameters, fmt::format("b_dec_{}", l))
-        .value.copy_(mean_out[l] / normalizer.sigma_out()[i]);
+    const at::Tensor w =
+        architectures::find_parameter(*transcoder, fmt::format("W_enc_{}", l)).to(at::kDouble);
+    architectures::find_parameter(*transcoder, fmt::format("b_enc_{}", l))
+        .copy_(at::mv(w, x).neg());
+    architectures::find_parameter(*transcoder, fmt::format("b_dec_{}", l))
+        .copy_(mean_out[l] / normalizer.sigma_out()[i]);
   }
   return transcoder;
 }
