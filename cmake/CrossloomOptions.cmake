@@ -42,6 +42,9 @@ if(CROSSLOOM_SANITIZE)
     -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   target_link_options(crossloom_build_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(CROSSLOOM_FUZZ)  # coverage that the fuzzers steer by; their main comes from tests/fuzz
+  target_compile_options(crossloom_build_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # For targets whose every file uses LibTorch: links it and reuses the one precompiled header.
 function(crossloom_use_tensors target)

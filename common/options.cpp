@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/nearest.h"
+#include "common/utf8.h"
 
 namespace crossloom {
 namespace {
@@ -251,6 +252,13 @@ YAML::Node parse_yaml(const std::string& text, const std::string& source) {
                        .got = human_bytes(static_cast<double>(text.size())),
                        .where = source,
                        .hint = "Is this really a configuration file?"});
+  }
+  if (!is_valid_utf8(text)) {  // it would not survive options_to_yaml
+    throw ConfigError({.what = "The configuration is not UTF-8 text",
+                       .expected = "UTF-8",
+                       .got = "other bytes",
+                       .where = source,
+                       .hint = "Save the file as UTF-8."});
   }
   try {
     const auto documents = YAML::LoadAll(text);

@@ -4,8 +4,8 @@
 #include <set>
 
 #include "common/error.h"
+#include "common/utf8.h"
 #include "models/regex_dialect.h"
-#include "models/utf8.h"
 
 namespace crossloom::models {
 namespace {

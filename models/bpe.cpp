@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/utf8.h"
 #include "models/byte_level.h"
-#include "models/utf8.h"
 
 namespace crossloom::models {
 namespace {

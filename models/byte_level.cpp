@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "models/utf8.h"
+#include "common/utf8.h"
 
 namespace crossloom::models {
 namespace {

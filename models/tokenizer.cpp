@@ -6,11 +6,11 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/mapped_file.h"
+#include "common/utf8.h"
 #include "models/added_tokens.h"
 #include "models/bpe.h"
 #include "models/byte_level.h"
 #include "models/pre_tokenizer.h"
-#include "models/utf8.h"
 
 namespace crossloom::models {
 namespace {

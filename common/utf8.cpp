@@ -1,8 +1,8 @@
-#include "models/utf8.h"
+#include "common/utf8.h"
 
 #include <cstdint>
 
-namespace crossloom::models {
+namespace crossloom {
 namespace {
 
 struct Lead {
@@ -101,4 +101,4 @@ bool is_white_space(char32_t c) {
          c == 0x3000;
 }
 
-}  // namespace crossloom::models
+}  // namespace crossloom

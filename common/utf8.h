@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace crossloom::models {
+namespace crossloom {
 
 inline constexpr char32_t kReplacement = 0xFFFD;
 
@@ -31,4 +31,4 @@ std::string repair_utf8(std::string_view text);
 /// Unicode's White_Space property.
 bool is_white_space(char32_t code_point);
 
-}  // namespace crossloom::models
+}  // namespace crossloom
