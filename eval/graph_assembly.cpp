@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/shapes.h"
-#include "models/utf8.h"
+#include "common/utf8.h"
 
 namespace crossloom::eval {
 namespace {
@@ -125,13 +125,13 @@ void assemble_matrix(GraphInput& input, Graph& graph) {
 /// Moves the prompt, the active list and the targets.
 void take_texts(GraphInput& input, Graph& graph) {
   for (auto& target : input.targets) {
-    target.text = models::repair_utf8(target.text);
+    target.text = repair_utf8(target.text);
     graph.matrix.weights.push_back(target.weight);
   }
   for (auto& text : input.token_texts) {
-    text = models::repair_utf8(text);
+    text = repair_utf8(text);
   }
-  graph.prompt = models::repair_utf8(input.prompt);
+  graph.prompt = repair_utf8(input.prompt);
   graph.token_ids = std::move(input.token_ids);
   graph.token_texts = std::move(input.token_texts);
   graph.active = std::move(input.active);
