@@ -5,10 +5,12 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "common/error.h"
 #include "common/nearest.h"
@@ -245,6 +247,25 @@ class HelpPrinter : public OptionVisitor {
   std::string prefix_;
 };
 
+/// Whether a line "---" follows content. (YAML::LoadAll would say so too, but never returns on some
+/// malformed tags.)
+bool has_second_document(const std::string& text) {
+  std::istringstream lines(text);
+  bool content = false;
+  for (std::string line; std::getline(lines, line);) {
+    const bool marker =
+        line.rfind("---", 0) == 0 &&
+        (line.size() == 3 || std::isspace(static_cast<unsigned char>(line[3])) != 0);
+    if (marker && content) {
+      return true;
+    }
+    const size_t first = line.find_first_not_of(" \t\r");
+    content =
+        content || marker || (first != std::string::npos && line[first] != '#' && line[0] != '%');
+  }
+  return false;
+}
+
 YAML::Node parse_yaml(const std::string& text, const std::string& source) {
   if (text.size() > kYamlLimit_bytes) {
     throw ConfigError({.what = "The configuration is too large",
@@ -261,15 +282,14 @@ YAML::Node parse_yaml(const std::string& text, const std::string& source) {
                        .hint = "Save the file as UTF-8."});
   }
   try {
-    const auto documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
+    if (has_second_document(text)) {
       throw ConfigError({.what = "The configuration has more than one document",
                          .expected = "one YAML document",
-                         .got = fmt::format("{} separated by ---", documents.size()),
+                         .got = "several, separated by ---",
                          .where = source,
                          .hint = "Keep one of them: the others would be ignored."});
     }
-    return documents.empty() ? YAML::Node{} : documents.front();
+    return YAML::Load(text);
   } catch (const YAML::Exception& error) {
     throw ConfigError({.what = "The configuration is not valid YAML",
                        .expected = "key: value lines",

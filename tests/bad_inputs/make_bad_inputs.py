@@ -279,6 +279,7 @@ def yaml():
     bad("two_documents", "steps: 1\n---\nsteps: 2\n", "more than one document")
     bad("invalid_utf8", b"name: \xff\xfe\n", "not UTF-8")
     bad("utf16", "steps: 1\n".encode("utf-16"), "not UTF-8")
+    bad("endless_tag", "!!b,St9exceptionay", "key: value lines")
     bad("safetensors", tensors({"x": entry()}, bytes(8)), "configuration")
 
 
