@@ -75,7 +75,10 @@ TEST(Options, TypesAreChecked) {
 }
 
 TEST(Options, OneDocumentOnly) {
-  EXPECT_ERROR(ConfigError, "more than one document", parsed("steps: 1\n---\nsteps: 2\n"));
+  for (const char* yaml : {"steps: 1\n---\nsteps: 2\n", "{steps: 1},", "\"a\","}) {
+    EXPECT_ERROR(ConfigError, "Something follows the configuration", parsed(yaml));
+  }
+  EXPECT_EQ(parsed("---\nsteps: 1\n...\n").steps, 1);
 }
 
 TEST(Options, OverridesComeLastAndNest) {
