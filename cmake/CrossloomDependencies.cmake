@@ -8,6 +8,11 @@ endif()
 
 find_path(CROSSLOOM_PCRE2_INCLUDE pcre2.h REQUIRED)
 find_library(CROSSLOOM_PCRE2_LIBRARY pcre2-8 REQUIRED)
+file(STRINGS ${CROSSLOOM_PCRE2_INCLUDE}/pcre2.h _pcre2_minor REGEX "#define PCRE2_MINOR")
+string(REGEX MATCH "[0-9]+$" _pcre2_minor "${_pcre2_minor}")
+if(_pcre2_minor LESS 40)
+  message(FATAL_ERROR "PCRE2 10.${_pcre2_minor} is too old: 10.40 or later is needed (\\p{White_Space}).")
+endif()
 add_library(PCRE2::pcre2 UNKNOWN IMPORTED)
 set_target_properties(PCRE2::pcre2 PROPERTIES
   IMPORTED_LOCATION ${CROSSLOOM_PCRE2_LIBRARY}

@@ -30,11 +30,11 @@ struct CudaPartTable {
                               float* y_hat_grad, double* squared_error, void* stream);
 };
 
-/// Loads the part on first use. Throws ConfigError when it was not built or does not load, naming
-/// the loader's reason.
-const CudaPartTable& cuda_part();
+/// Where the part belongs: beside the running program.
+std::string cuda_part_path();
 
-/// Whether the file lies beside the program; says nothing about GPUs.
-bool cuda_part_is_built();
+/// Loads the part from `path`. Throws ConfigError when it was not built or does not load, naming
+/// the loader's reason.
+const CudaPartTable& load_cuda_part(const std::string& path);
 
 }  // namespace crossloom

@@ -1,25 +1,18 @@
 // See options.h. The reader consumes keys from a YAML map as the struct names them; what is left
-// over at the end is unknown. The size of the YAML is bounded here; yaml-cpp bounds its depth.
+// over at the end is unknown. The way back, from struct to text, is in options_print.cpp.
 #include "common/options.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
-#include <cctype>
 #include <charconv>
-#include <cmath>
 #include <fstream>
 #include <set>
-#include <sstream>
 
 #include "common/error.h"
 #include "common/nearest.h"
-#include "common/utf8.h"
+#include "common/yaml_text.h"
 
 namespace crossloom {
 namespace {
-
-constexpr size_t kYamlLimit_bytes = 1 << 20;
 
 std::string node_where(const std::string& source, const YAML::Node& node, const std::string& path) {
   const YAML::Mark mark = node.Mark();
@@ -175,130 +168,6 @@ class YamlReader : public OptionVisitor {
   std::string prefix_;
 };
 
-std::string yaml_number(double value) {
-  if (std::isnan(value)) {
-    return ".nan";
-  }
-  if (std::isinf(value)) {
-    return value > 0 ? ".inf" : "-.inf";
-  }
-  return fmt::format("{}", value);  // shortest text that reads back to the same double
-}
-
-class YamlPrinter : public OptionVisitor {
- public:
-  explicit YamlPrinter(YAML::Emitter& out) : out_(out) {}
-  void field(const char* key, bool& value, const char*) override { put(key, value); }
-  void field(const char* key, int64_t& value, const char*) override { put(key, value); }
-  void field(const char* key, double& value, const char*) override { put(key, yaml_number(value)); }
-  void field(const char* key, std::string& value, const char*) override {
-    out_ << YAML::Key << key << YAML::Value << YAML::DoubleQuoted << value;
-  }
-  void field(const char* key, std::vector<std::string>& value, const char*) override {
-    out_ << YAML::Key << key << YAML::Value << YAML::Flow << YAML::BeginSeq;
-    for (const auto& item : value) {
-      out_ << YAML::DoubleQuoted << item;
-    }
-    out_ << YAML::EndSeq;
-  }
-  void group(const char* key, Options& value, const char*) override {
-    out_ << YAML::Key << key << YAML::Value << YAML::BeginMap;
-    value.visit(*this);
-    out_ << YAML::EndMap;
-  }
-
- private:
-  template <typename T>
-  void put(const char* key, const T& value) {
-    out_ << YAML::Key << key << YAML::Value << value;
-  }
-  YAML::Emitter& out_;
-};
-
-class HelpPrinter : public OptionVisitor {
- public:
-  std::string text;
-  void field(const char* key, bool& value, const char* help) override {
-    line(key, value ? "true" : "false", help);
-  }
-  void field(const char* key, int64_t& value, const char* help) override {
-    line(key, fmt::format("{}", value), help);
-  }
-  void field(const char* key, double& value, const char* help) override {
-    line(key, yaml_number(value), help);
-  }
-  void field(const char* key, std::string& value, const char* help) override {
-    line(key, fmt::format("\"{}\"", value), help);
-  }
-  void field(const char* key, std::vector<std::string>& value, const char* help) override {
-    line(key, fmt::format("[{}]", fmt::join(value, ", ")), help);
-  }
-  void group(const char* key, Options& value, const char*) override {
-    const std::string outer = prefix_;
-    prefix_ += std::string(key) + ".";
-    value.visit(*this);
-    prefix_ = outer;
-  }
-
- private:
-  void line(const char* key, const std::string& value, const char* help) {
-    text += fmt::format("  {:<34} {:<18} {}\n", prefix_ + key, value, help);
-  }
-  std::string prefix_;
-};
-
-/// Whether a line "---" follows content. (YAML::LoadAll would say so too, but never returns on some
-/// malformed tags.)
-bool has_second_document(const std::string& text) {
-  std::istringstream lines(text);
-  bool content = false;
-  for (std::string line; std::getline(lines, line);) {
-    const bool marker =
-        line.rfind("---", 0) == 0 &&
-        (line.size() == 3 || std::isspace(static_cast<unsigned char>(line[3])) != 0);
-    if (marker && content) {
-      return true;
-    }
-    const size_t first = line.find_first_not_of(" \t\r");
-    content =
-        content || marker || (first != std::string::npos && line[first] != '#' && line[0] != '%');
-  }
-  return false;
-}
-
-YAML::Node parse_yaml(const std::string& text, const std::string& source) {
-  if (text.size() > kYamlLimit_bytes) {
-    throw ConfigError({.what = "The configuration is too large",
-                       .expected = fmt::format("at most {}", human_bytes(kYamlLimit_bytes)),
-                       .got = human_bytes(static_cast<double>(text.size())),
-                       .where = source,
-                       .hint = "Is this really a configuration file?"});
-  }
-  if (!is_valid_utf8(text)) {  // it would not survive options_to_yaml
-    throw ConfigError({.what = "The configuration is not UTF-8 text",
-                       .expected = "UTF-8",
-                       .got = "other bytes",
-                       .where = source,
-                       .hint = "Save the file as UTF-8."});
-  }
-  try {
-    if (has_second_document(text)) {
-      throw ConfigError({.what = "The configuration has more than one document",
-                         .expected = "one YAML document",
-                         .got = "several, separated by ---",
-                         .where = source,
-                         .hint = "Keep one of them: the others would be ignored."});
-    }
-    return YAML::Load(text);
-  } catch (const YAML::Exception& error) {
-    throw ConfigError({.what = "The configuration is not valid YAML",
-                       .expected = "key: value lines",
-                       .got = error.msg,
-                       .where = fmt::format("{}:{}", source, error.mark.line + 1),
-                       .hint = "Check indentation and brackets near that line."});
-  }
-}
-
 /// "a.b=c" → {a: {b: c}}
 void apply_override(Options& options, const std::string& text) {
   const size_t equals = text.find('=');
@@ -357,22 +226,6 @@ void read_options(Options& options, const std::string& yaml_path,
     }
   }
   read_options_text(options, text, yaml_path.empty() ? "command line" : yaml_path, overrides);
-}
-
-std::string options_to_yaml(const Options& options) {
-  YAML::Emitter out;
-  out << YAML::BeginMap;
-  YamlPrinter printer(out);
-  // visit() hands out references so that a reader may write; this printer only reads.
-  const_cast<Options&>(options).visit(printer);
-  out << YAML::EndMap;
-  return std::string(out.c_str()) + "\n";
-}
-
-std::string options_help(const Options& options) {
-  HelpPrinter printer;
-  const_cast<Options&>(options).visit(printer);
-  return printer.text;
 }
 
 void require_one_of(const char* key, const std::string& value,

@@ -41,6 +41,9 @@ void add_ranked_rows(const RowEngine& engine, const NodeLayout& full,
                      AttributionRows& rows) {
   std::vector<uint8_t> visited(static_cast<size_t>(full.features), 0);
   int64_t known = 0;
+  if (on_rows) {
+    on_rows(known, wanted);
+  }
   while (known < wanted) {
     const int64_t round = std::min(options.update_interval * options.batch_size, wanted - known);
     std::vector<int64_t> next(static_cast<size_t>(round));

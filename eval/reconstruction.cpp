@@ -4,6 +4,7 @@
 #include <functional>
 #include <numeric>
 
+#include "common/mean.h"
 #include "data/window_buffer.h"
 
 namespace crossloom::eval {
@@ -12,12 +13,6 @@ namespace {
 using architectures::Codes;
 
 constexpr int64_t kChunkRows = 512;
-
-double mean(const std::vector<double>& values) {
-  return values.empty() ? 0.0
-                        : std::accumulate(values.begin(), values.end(), 0.0) /
-                              static_cast<double>(values.size());
-}
 
 /// Per-token sums of all rows; every rank fills its own rows and the rest stays zero until reduced.
 struct Sums {

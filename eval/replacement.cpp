@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "common/mean.h"
 #include "data/window_buffer.h"
 #include "models/generate.h"
 
@@ -25,14 +26,14 @@ void append(std::vector<double>& into, const at::Tensor& values) {
               flat.const_data_ptr<double>() + flat.numel());
 }
 
-/// log p [S − 1, V] of the next token at positions 0 … S − 2, without position 0 itself when
-/// the window allows: predictions made at positions ≥ 1.
+/// log p [S − 2, V] of the next token, as predicted at positions 1 … S − 2.
 at::Tensor log_probabilities(const models::Transformer& model, const at::Tensor& tokens,
                              const models::Hooks& hooks) {
   const at::Tensor logits = model.forward(tokens, hooks);  // [S, V]
   return logits.narrow(0, 1, logits.size(0) - 2).log_softmax(1);
 }
 
+/// log p [S − 2] of the tokens that came.
 at::Tensor chosen(const at::Tensor& log_p, const at::Tensor& tokens) {
   return log_p.gather(1, tokens.narrow(0, 2, log_p.size(0)).unsqueeze(1)).squeeze(1);
 }
@@ -54,12 +55,6 @@ std::vector<double> gathered(const std::vector<double>& mine, Communicator& comm
       sizeof(double));
   communicator.all_gather_v(mine.data(), all.data(), sizes);
   return all;
-}
-
-double mean(const std::vector<double>& values) {
-  return values.empty() ? 0.0
-                        : std::accumulate(values.begin(), values.end(), 0.0) /
-                              static_cast<double>(values.size());
 }
 
 double quantile(std::vector<double> values, double share) {

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "common/format.h"
-#include "common/log.h"
+#include "common/output_file.h"
 #include "data/harvest.h"
 #include "data/shard_set.h"
 #include "eval/reconstruction.h"
@@ -98,6 +98,7 @@ void run(EvalOptions& options, Context& context) {
   communicator.agree([&] {
     if (speaks) {
       const std::string folder = options.output.empty() ? options.run : options.output;
+      make_folders(folder);
       write_json_file((std::filesystem::path(folder) / "eval.json").string(), report);
     }
   });

@@ -116,9 +116,14 @@ void run(GraphOptions& options, Context& context) {
   eval::fold_normalization(trained);
   eval::Graph graph;
   {
-    Progress progress("graph", options.max_feature_nodes, "rows");
+    std::unique_ptr<Progress> progress;  // how many rows there are is known with the first ones
     graph = eval::attribute(session.model, session.tokenizer, trained, models::token_tensor(ids),
-                            options, [&](int64_t done, int64_t) { progress.update(done); });
+                            options, [&](int64_t done, int64_t total) {
+                              progress = progress
+                                             ? std::move(progress)
+                                             : std::make_unique<Progress>("graph", total, "rows");
+                              progress->update(done);
+                            });
   }
   const auto pruned = eval::prune(
       graph.matrix, {options.node_threshold, options.edge_threshold, options.max_edges});

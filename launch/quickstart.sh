@@ -73,10 +73,11 @@ if [ ! -f "$output/run/eval.json" ]; then
   say "3/4 eval: held-out quality, the replacement model"
   ranks eval "$output/run" --data "$output/shards" --model "$model" --windows "$windows"
 fi
-if [ ! -f "$output/graphs/quickstart.scores.json" ]; then
+slug="prompt-$(printf '%s' "$prompt" | cksum | cut -d' ' -f1)"  # another prompt is another graph
+if [ ! -f "$output/graphs/$slug.scores.json" ]; then
   say "4/4 graph: $prompt"
   "$crossloom" graph "$output/run" --model "$model" --prompt "$prompt" --output "$output/graphs" \
-    --slug quickstart --max_feature_nodes "$rows"
+    --slug "$slug" --max_feature_nodes "$rows"
 fi
-"$VENV_PYTHON" launch/scripts/quickstart_summary.py "$output"
+"$VENV_PYTHON" launch/scripts/quickstart_summary.py "$output" "$slug"
 say "the main job took $((SECONDS - started)) s, everything $SECONDS s"

@@ -2,9 +2,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <numeric>
 
 #include "common/error.h"
+#include "common/mean.h"
 #include "common/output_file.h"
 
 namespace crossloom::trainer {
@@ -57,12 +57,6 @@ Json step_json(int64_t step, int64_t batch_tokens, const StepResult& result,
           {"fvu_per_layer", result.fvu},
           {"l0_per_layer", result.l0},
           {"dead_per_layer", dead_share}};
-}
-
-double mean(const std::vector<double>& values) {
-  return values.empty() ? 0.0
-                        : std::accumulate(values.begin(), values.end(), 0.0) /
-                              static_cast<double>(values.size());
 }
 
 }  // namespace crossloom::trainer

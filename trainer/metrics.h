@@ -26,6 +26,4 @@ class Metrics {
 Json step_json(int64_t step, int64_t batch_tokens, const StepResult& result,
                const std::vector<double>& dead_share, double seconds_per_step);
 
-double mean(const std::vector<double>& values);
-
 }  // namespace crossloom::trainer

@@ -1,7 +1,6 @@
 #include "trainer/step.h"
 
 #include <cmath>
-#include <limits>
 
 #include "architectures/losses.h"
 #include "trainer/gradient_sink.h"
@@ -87,11 +86,7 @@ std::vector<double> Step::global_energies() const {
       energies.push_back(architectures::centred_energy(shard.y[l], means[static_cast<int64_t>(l)]));
     }
   }
-  std::vector<double> total = exchange_.ordered_sum(energies, static_cast<int64_t>(layers));
-  for (double& energy : total) {
-    energy = std::max(energy, std::numeric_limits<double>::min());  // constant targets: no 0/0
-  }
-  return total;
+  return exchange_.ordered_sum(energies, static_cast<int64_t>(layers));
 }
 
 void Step::count_fired(const Codes& codes) {

@@ -9,6 +9,7 @@
 #include "architectures/registry.h"
 #include "common/checkpoint_folder.h"
 #include "common/log.h"
+#include "common/mean.h"
 #include "common/output_file.h"
 #include "common/progress.h"
 #include "trainer/metrics.h"

@@ -1,6 +1,6 @@
 """The table at the end of launch/quickstart.sh, from the files it made.
 
-    quickstart_summary.py OUTPUT_FOLDER
+    quickstart_summary.py OUTPUT_FOLDER SLUG
 
 Exits 1 when training did not learn: held-out NMSE, mean over layers, must stay below LIMIT.
 """
@@ -14,9 +14,9 @@ LIMIT = 0.98  # the mean predictor has 1; a full quickstart reaches far less
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
+    folder, slug = pathlib.Path(sys.argv[1]), sys.argv[2]
     report = json.loads((folder / "run" / "eval.json").read_text())
-    scores = json.loads((folder / "graphs" / "quickstart.scores.json").read_text())
+    scores = json.loads((folder / "graphs" / f"{slug}.scores.json").read_text())
     config = yaml.safe_load((folder / "run" / "config.yaml").read_text())
     held_out, replacement = report["reconstruction"], report["replacement"]
     replaced, ablated = replacement["replaced"], replacement["mean_ablated"]
@@ -41,7 +41,7 @@ def main():
                   "The young transcoder still loses to mean ablation: it has seen few tokens. Train longer."))
     print(f"\nfiles   {folder}/shards           activations, one HDF5 file per rank"
           f"\n        {folder}/run              checkpoints, metrics.jsonl, eval.json"
-          f"\n        {folder}/graphs           quickstart.json for graph viewers, raw archive, scores"
+          f"\n        {folder}/graphs           {slug}.json for graph viewers, raw archive, scores"
           "\nnext    another prompt: build/release/crossloom graph RUN --model MODEL --prompt TEXT --output DIR"
           "\n        more tokens, more features: crossloom train --help")
     if held_out["nmse"] > LIMIT:

@@ -276,10 +276,11 @@ def yaml():
     bad("alias_of_itself", "optimiser: &a {skip: [*a]}\n", "text")
     bad("alias_bomb", "".join(f"x{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else 'x'}]\n" for i in range(12)), "Unknown configuration key")
     bad("deep", "steps: " + "[" * 5000, "not valid YAML")
-    bad("two_documents", "steps: 1\n---\nsteps: 2\n", "more than one document")
+    bad("two_documents", "steps: 1\n---\nsteps: 2\n", "Something follows")
+    bad("stray_comma", "{steps: 1},\n", "Something follows")
     bad("invalid_utf8", b"name: \xff\xfe\n", "not UTF-8")
     bad("utf16", "steps: 1\n".encode("utf-16"), "not UTF-8")
-    bad("endless_tag", "!!b,St9exceptionay", "key: value lines")
+    bad("endless_tag", "!!b,St9exceptionay", "one YAML document")
     bad("safetensors", tensors({"x": entry()}, bytes(8)), "configuration")
 
 

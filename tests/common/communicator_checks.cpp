@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tests/common/error_matchers.h"
+#include "tests/support/expect_error.h"
 
 namespace crossloom {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "tests/common/error_matchers.h"
+#include "tests/support/expect_error.h"
 
 namespace crossloom {
 namespace {

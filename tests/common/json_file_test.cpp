@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/common/error_matchers.h"
-#include "tests/common/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
 
 namespace crossloom {
 namespace {
@@ -54,14 +54,14 @@ TEST(JsonFile, AbsentAndNullFallBack) {
 }
 
 TEST(JsonFile, WritesWhatItReadsAndRefusesLargeFiles) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const std::string path = folder.file("a.json");
   const Json value = {{"list", {1, 2.5, "x\n\xff"}}, {"none", nullptr}};  // invalid UTF-8 replaced
   write_json_file(path, value);
   EXPECT_EQ(read_json_file(path, 1000)["list"][2], "x\n\uFFFD");
   EXPECT_ERROR(DataError, "too large", read_json_file(path, 10));
   EXPECT_ERROR(DataError, "cannot be read", read_json_file(folder.file("absent"), 10));
-  EXPECT_ERROR(DataError, "not a regular file", read_json_file(folder.path().string(), 10));
+  EXPECT_ERROR(DataError, "not a regular file", read_json_file(folder.path(), 10));
 }
 
 }  // namespace

@@ -7,9 +7,10 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/common/error_matchers.h"
 #include "tests/common/sample_options.h"
-#include "tests/common/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/files.h"
+#include "tests/support/temp_folder.h"
 
 namespace crossloom {
 namespace {
@@ -75,7 +76,10 @@ TEST(Options, TypesAreChecked) {
 }
 
 TEST(Options, OneDocumentOnly) {
-  EXPECT_ERROR(ConfigError, "more than one document", parsed("steps: 1\n---\nsteps: 2\n"));
+  for (const char* yaml : {"steps: 1\n---\nsteps: 2\n", "{steps: 1},", "\"a\","}) {
+    EXPECT_ERROR(ConfigError, "Something follows the configuration", parsed(yaml));
+  }
+  EXPECT_EQ(parsed("---\nsteps: 1\n...\n").steps, 1);
 }
 
 TEST(Options, OverridesComeLastAndNest) {
@@ -131,19 +135,19 @@ TEST(Options, HelpListsEveryFieldWithItsDefault) {
 }
 
 TEST(Options, FilesAreReadWithinLimits) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   SampleOptions options;
-  put_file(folder.file("a.yaml"), "steps: 4\n");
+  test::put_file(folder.file("a.yaml"), "steps: 4\n");
   read_options(options, folder.file("a.yaml"), {"name=x"});
   EXPECT_EQ(options.steps, 4);
   EXPECT_EQ(options.name, "x");
   read_options(options, "", {"steps=5"});
   EXPECT_EQ(options.steps, 5);
   EXPECT_ERROR(ConfigError, "no such file", read_options(options, folder.file("absent"), {}));
-  EXPECT_ERROR(ConfigError, "cannot be read", read_options(options, folder.path().string(), {}));
-  put_file(folder.file("empty.yaml"), "");
+  EXPECT_ERROR(ConfigError, "cannot be read", read_options(options, folder.path(), {}));
+  test::put_file(folder.file("empty.yaml"), "");
   EXPECT_ERROR(ConfigError, "not empty", read_options(options, folder.file("empty.yaml"), {}));
-  put_file(folder.file("large.yaml"), std::string(2 << 20, '#'));
+  test::put_file(folder.file("large.yaml"), std::string(2 << 20, '#'));
   EXPECT_ERROR(ConfigError, "too large", read_options(options, folder.file("large.yaml"), {}));
   EXPECT_ERROR(ConfigError, "too large", read_options(options, "/dev/zero", {}));
 }

@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "tests/common/error_matchers.h"
+#include "tests/support/expect_error.h"
 
 namespace crossloom {
 namespace {

@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "common/mapped_file.h"
-#include "tests/common/error_matchers.h"
-#include "tests/common/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
 
 namespace crossloom {
 namespace {
@@ -22,7 +22,7 @@ std::vector<std::byte> counting_bytes(size_t size_bytes, uint8_t first) {
 }
 
 TEST(TensorFile, EveryElementTypeSurvivesTheRoundTrip) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   std::vector<std::vector<std::byte>> storage;
   std::vector<TensorToWrite> tensors;
   for (const DTypeInfo& info : kDTypes) {
@@ -48,7 +48,7 @@ TEST(TensorFile, EveryElementTypeSurvivesTheRoundTrip) {
 }
 
 TEST(TensorFile, ScalarsAndEmptyTensors) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const auto four = counting_bytes(4, 1);
   const std::string path = folder.file("a.safetensors");
   write_tensor_file(path,
@@ -64,14 +64,14 @@ TEST(TensorFile, ScalarsAndEmptyTensors) {
 }
 
 TEST(TensorFile, NoTensorsAtAll) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const std::string path = folder.file("a.safetensors");
   write_tensor_file(path, {}, {});
   EXPECT_TRUE(TensorFile(path).tensors().empty());
 }
 
 TEST(TensorFile, DataBeginsAligned) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const auto bytes = counting_bytes(8, 1);
   for (const std::string& name : {std::string("a"), std::string(37, 'b')}) {
     const std::string path = folder.file("a.safetensors");
@@ -83,7 +83,7 @@ TEST(TensorFile, DataBeginsAligned) {
 }
 
 TEST(TensorFile, ViewsOutliveTheFileWhileTheMappingIsKept) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const auto bytes = counting_bytes(4, 9);
   const std::string path = folder.file("a.safetensors");
   write_tensor_file(path, {{"x", DType::kU8, {4}, bytes}}, {});
@@ -98,7 +98,7 @@ TEST(TensorFile, ViewsOutliveTheFileWhileTheMappingIsKept) {
 }
 
 TEST(TensorFile, AMissingTensorNamesTheNearest) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const auto bytes = counting_bytes(4, 9);
   const std::string path = folder.file("a.safetensors");
   write_tensor_file(path, {{"model.norm.weight", DType::kF32, {1}, bytes}}, {});
@@ -109,7 +109,7 @@ TEST(TensorFile, AMissingTensorNamesTheNearest) {
 }
 
 TEST(TensorFile, WritingChecksNamesAndSizes) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const auto bytes = counting_bytes(4, 9);
   const std::string path = folder.file("a.safetensors");
   EXPECT_ERROR(

@@ -3,7 +3,7 @@
 #include <atomic>
 
 #include "tests/common/communicator_checks.h"
-#include "tests/common/error_matchers.h"
+#include "tests/support/expect_error.h"
 
 namespace crossloom {
 namespace {

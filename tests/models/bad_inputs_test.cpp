@@ -11,8 +11,8 @@
 #include "common/tensor_file.h"
 #include "models/model_spec.h"
 #include "models/tokenizer.h"
-#include "tests/common/error_matchers.h"
 #include "tests/common/sample_options.h"
+#include "tests/support/expect_error.h"
 
 namespace crossloom::models {
 namespace {

@@ -20,11 +20,13 @@ constexpr double kHookRelativeFloat32 = 1e-5;  // of the tensor's largest value
 constexpr double kHookAbsoluteFloat32 = 1e-6;
 constexpr double kFloat64 = 1e-9;  // absolute, for values of order 1 … 100
 
-std::vector<std::string> case_files() {
+/// All cases, or those whose metadata hold `key`.
+std::vector<std::string> case_files(const char* key = nullptr) {
   std::vector<std::string> files;
   const std::string folder = std::string(CROSSLOOM_TEST_FOLDER) + "/golden/model";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") {
+    if (entry.path().extension() == ".safetensors" &&
+        (key == nullptr || TensorFile(entry.path().string()).metadata().contains(key))) {
       files.push_back(entry.path().string());
     }
   }
@@ -102,10 +104,10 @@ TEST_P(GoldenModel, LogitsAndHookPoints) {
   expect_near("logits", model.forward(tokens));  // the fused path, without hooks
 }
 
-TEST_P(GoldenModel, GreedyContinuation) {
-  if (!file_->metadata().contains("continuation")) {
-    GTEST_SKIP() << "the case has no continuation";
-  }
+/// Cases that also record 64 greedy ids.
+class GoldenContinuation : public GoldenModel {};
+
+TEST_P(GoldenContinuation, GreedyIds) {
   const auto want =
       parse_json(file_->metadata().at("continuation"), GetParam()).get<std::vector<TokenId>>();
   const at::Tensor tokens = tensor_of(file_->at("tokens"));
@@ -117,10 +119,13 @@ TEST_P(GoldenModel, GreedyContinuation) {
   EXPECT_EQ(generate(load(), prompt, options), want);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, GoldenModel, ::testing::ValuesIn(case_files()),
-                         [](const auto& file) {
-                           return std::filesystem::path(file.param).stem().string();
-                         });
+std::string case_name(const ::testing::TestParamInfo<std::string>& file) {
+  return std::filesystem::path(file.param).stem().string();
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GoldenModel, ::testing::ValuesIn(case_files()), case_name);
+INSTANTIATE_TEST_SUITE_P(Files, GoldenContinuation, ::testing::ValuesIn(case_files("continuation")),
+                         case_name);
 
 }  // namespace
 }  // namespace crossloom::models

@@ -5,8 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "common/json_file.h"
-#include "tests/common/error_matchers.h"
-#include "tests/common/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/files.h"
+#include "tests/support/temp_folder.h"
 
 namespace crossloom::models {
 namespace {
@@ -143,12 +144,12 @@ TEST(ModelSpec, NeutralValuesOfUnsupportedKeysAreAccepted) {
 }
 
 TEST(ModelSpec, ReadsTheFolder) {
-  const TemporaryFolder folder;
-  put_file(folder.file("config.json"), smollm2().dump());
-  EXPECT_EQ(read_model_spec(folder.path().string()).layers, 30);
+  const test::TempFolder folder;
+  test::put_file(folder.file("config.json"), smollm2().dump());
+  EXPECT_EQ(read_model_spec(folder.path()).layers, 30);
   EXPECT_ERROR(DataError, "absent/config.json", read_model_spec(folder.file("absent")));
-  put_file(folder.file("config.json"), std::string(5'000'000, ' '));
-  EXPECT_ERROR(DataError, "too large", read_model_spec(folder.path().string()));
+  test::put_file(folder.file("config.json"), std::string(5'000'000, ' '));
+  EXPECT_ERROR(DataError, "too large", read_model_spec(folder.path()));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include "models/byte_level.h"
 #include "models/pre_tokenizer.h"
 #include "models/regex_dialect.h"
-#include "tests/common/error_matchers.h"
+#include "tests/support/expect_error.h"
 
 namespace crossloom::models {
 namespace {

@@ -8,8 +8,9 @@
 #include <filesystem>
 
 #include "common/json_file.h"
-#include "tests/common/error_matchers.h"
-#include "tests/common/temporary_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/files.h"
+#include "tests/support/temp_folder.h"
 
 namespace crossloom::models {
 namespace {
@@ -20,9 +21,9 @@ const std::string kDigits = CROSSLOOM_TEST_FOLDER "/golden/tokenizer/small_digit
 const std::string kSplit = CROSSLOOM_TEST_FOLDER "/golden/tokenizer/small_split.json";
 
 TEST(Tokenizer, LoadsAFolderOrAFile) {
-  const TemporaryFolder folder;
-  put_file(folder.file("tokenizer.json"), bytes_of_file(kDigits));
-  const Tokenizer from_folder = Tokenizer::load(folder.path().string());
+  const test::TempFolder folder;
+  test::put_file(folder.file("tokenizer.json"), test::bytes_of_file(kDigits));
+  const Tokenizer from_folder = Tokenizer::load(folder.path());
   const Tokenizer from_file = Tokenizer::load(kDigits);
   EXPECT_EQ(from_folder.encode("Four score"), from_file.encode("Four score"));
   EXPECT_EQ(from_folder.hash(), from_file.hash());
@@ -30,15 +31,15 @@ TEST(Tokenizer, LoadsAFolderOrAFile) {
 }
 
 TEST(Tokenizer, RefusesHugeFilesBeforeReadingThem) {
-  const TemporaryFolder folder;
+  const test::TempFolder folder;
   const std::string path = folder.file("tokenizer.json");
-  put_file(path, "{");
+  test::put_file(path, "{");
   std::filesystem::resize_file(path, 65'000'000);  // sparse
   EXPECT_ERROR(DataError, "too large", Tokenizer::load(path));
 }
 
 TEST(Tokenizer, HashIsOfTheFilesBytes) {
-  const std::string text = bytes_of_file(kDigits);
+  const std::string text = test::bytes_of_file(kDigits);
   const std::string hash = Tokenizer(text, "a").hash();
   EXPECT_EQ(hash.size(), 16U);
   EXPECT_EQ(hash.find_first_not_of("0123456789abcdef"), std::string::npos);
@@ -155,7 +156,7 @@ TEST(Tokenizer, HostileTextTakesLinearTime) {
 }
 
 TEST(Tokenizer, APatternThatExplodesGivesUp) {
-  Json frame = Json::parse(bytes_of_file(kSplit));
+  Json frame = Json::parse(test::bytes_of_file(kSplit));
   frame["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {{"Regex", "(a|a|aa)+b"}};
   const Tokenizer tokenizer(frame.dump(), "exploding.json");
   EXPECT_ERROR(DataError, "gave up on a text", tokenizer.encode(std::string(2000, 'a') + "cb"));

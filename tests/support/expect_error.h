@@ -4,26 +4,32 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include "common/error.h"
 
 namespace crossloom::test {
 
-/// Runs `body`; fails unless it throws E with all `phrases` in its message.
+/// Runs `body`; fails unless it throws exactly E with all `phrases` on the screen the user sees.
 template <typename E, typename Body>
 void expect_error(Body&& body, const std::vector<std::string>& phrases) {
   try {
     body();
-    FAIL() << "nothing was thrown";
-  } catch (const E& error) {
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_TRUE(typeid(error) == typeid(E)) << "another error: " << error.screen();
     for (const auto& phrase : phrases) {
-      EXPECT_NE(std::string(error.what()).find(phrase), std::string::npos)
-          << "'" << phrase << "' is not in: " << error.what();
+      EXPECT_NE(error.screen().find(phrase), std::string::npos)
+          << "'" << phrase << "' is not in: " << error.screen();
     }
   } catch (const std::exception& error) {
-    FAIL() << "another error: " << error.what();
+    ADD_FAILURE() << "another exception: " << error.what();
   }
 }
 
 }  // namespace crossloom::test
+
+/// expect_error for one statement and one phrase.
+#define EXPECT_ERROR(type, phrase, statement) \
+  ::crossloom::test::expect_error<type>([&] { static_cast<void>(statement); }, {phrase})

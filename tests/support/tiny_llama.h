@@ -10,6 +10,7 @@
 #include "common/output_file.h"
 #include "common/rng.h"
 #include "common/tensor_file.h"
+#include "models/byte_level.h"
 
 namespace crossloom::test {
 
@@ -25,28 +26,10 @@ struct TinyLlamaOptions {
 
 inline constexpr int64_t kTinyVocabulary = 259;  // BOS 0, EOS 1, pad 2, then the bytes
 
-/// The printable stand-in of a byte, as byte-level BPE writes it (UTF-8).
-inline std::string byte_symbol(int byte) {
-  const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-  int code = byte;
-  if (!printable) {
-    code = 256;
-    for (int other = 0; other < byte; ++other) {
-      const bool other_printable =
-          (other >= 33 && other <= 126) || (other >= 161 && other <= 172) || other >= 174;
-      code += other_printable ? 0 : 1;
-    }
-  }
-  if (code < 128) {
-    return {char(code)};
-  }
-  return {char(0xC0 | (code >> 6)), char(0x80 | (code & 0x3F))};
-}
-
 inline void write_tiny_tokenizer(const std::string& folder) {
   Json vocab = {{"<|bos|>", 0}, {"<|eos|>", 1}, {"<|pad|>", 2}};
   for (int byte = 0; byte < 256; ++byte) {
-    vocab[byte_symbol(byte)] = byte + 3;
+    vocab[models::to_symbols(std::string(1, static_cast<char>(byte)))] = byte + 3;
   }
   Json added = Json::array();
   int id = 0;
