@@ -29,6 +29,10 @@ while [ "$#" -gt 0 ]; do
   shift 2
 done
 
+# Paths are the caller's; the work below is done in the source folder.
+absolute() { [ -z "$1" ] || realpath -m -- "$1"; }
+model="$(absolute "$model")" text="$(absolute "$text")" output="$(absolute "$output")"
+
 # The sizes: tokens harvested, optimizer steps of 1,024 tokens, features that get a row in the graph.
 if [ "$smoke" = yes ]; then
   tokens=10240 steps=9 rows=300 windows=2 output="${output:-$ROOT/runs/smoke}"

@@ -118,7 +118,7 @@ void require_same_options(const std::string& folder, const TrainOptions& options
                          .expected = fmt::format("{}: {}", key, was),
                          .got = fmt::format("{}: {}", key, is),
                          .where = folder,
-                         .hint = "Use the old value, another output folder, or resume: false."});
+                         .hint = "Use the old value, or another output folder."});
     }
   };
   for (const char* key : {"transcoder", "adam", "loader"}) {
@@ -227,8 +227,7 @@ int64_t check_same_run(const std::string& folder, const TrainingState& state) {
                          .expected = value.dump(),
                          .got = got.contains(key) ? got[key].dump() : "nothing",
                          .where = folder,
-                         .hint = "Use the shards of this run, another output folder, or resume: "
-                                 "false."});
+                         .hint = "Use the shards of this run, or another output folder."});
     }
   }
   for (const Json& file : json_field<Json>(manifest, "files", folder)) {

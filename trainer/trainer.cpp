@@ -55,6 +55,7 @@ class Run {
 
   TrainSummary run() {
     const int64_t first = resume();
+    describe();  // only now: a refused resume must leave the run folder as it was
     const auto split = data::split_rows(shards_, options_.loader.held_out_share,
                                         static_cast<uint64_t>(options_.loader.seed));
     data::Loader loader(shards_, split.training, options_.loader, communicator_.rank(),
@@ -70,6 +71,17 @@ class Run {
   TrainingState state() {
     return {step_,     dead_,   transcoder_->parameters(), normalizer_, target_means_,
             identity_, options_};
+  }
+
+  /// The run folder and its resolved options.
+  void describe() {
+    communicator_.agree([&] {
+      if (communicator_.rank() == 0) {
+        make_folders(options_.output);
+        write_file((std::filesystem::path(options_.output) / "config.yaml").string(),
+                   options_to_yaml(options_));
+      }
+    });
   }
 
   int64_t resume() {
@@ -201,13 +213,6 @@ TrainSummary train(const TrainOptions& options, const data::ShardSet& shards,
   if (options.deterministic) {
     at::set_num_threads(1);  // a GEMM's bits depend on its threads
   }
-  communicator.agree([&] {
-    if (communicator.rank() == 0) {
-      make_folders(options.output);
-      write_file((std::filesystem::path(options.output) / "config.yaml").string(),
-                 options_to_yaml(options));
-    }
-  });
   return Run(options, shards, communicator, evaluate).run();
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/checkpoint_folder.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/files.h"
 #include "tests/trainer/training_helpers.h"
 
 namespace crossloom::trainer {
@@ -131,6 +132,7 @@ TEST_F(Resume, FlippedByteIsNamed) {
 
 TEST_F(Resume, OtherOptionsAndOtherDataAreRefused) {
   train(options_);
+  const std::string config = test::bytes_of_file(folder_.file("run") + "/config.yaml");
   auto other = options_;
   other.adam.learning_rate = 0.5;
   test::expect_error<ConfigError>([&] { train(other); }, {"adam.learning_rate", "0.5"});
@@ -143,6 +145,7 @@ TEST_F(Resume, OtherOptionsAndOtherDataAreRefused) {
   other = options_;
   other.resume = false;
   test::expect_error<ConfigError>([&] { train(other); }, {"already holds a checkpoint"});
+  EXPECT_EQ(test::bytes_of_file(folder_.file("run") + "/config.yaml"), config);
 }
 
 }  // namespace
