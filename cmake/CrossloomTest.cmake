@@ -5,6 +5,9 @@
 #   crossloom_add_mpi_test(NAME communicator SOURCES … LINK … RANKS 1 2 4)
 #
 # A binary whose tests are all skipped exits 77 and is reported as skipped (tests/test_main.cpp).
+# Tests that may be skipped get an entry of their own, so that the summary shows it:
+#
+#   crossloom_split_test(NAME data ENTRY data_h5py FILTER '*H5py*' [LABELS golden] [TIMEOUT 300])
 find_package(GTest REQUIRED)
 
 function(crossloom_test_binary name)
@@ -23,6 +26,24 @@ function(crossloom_add_test)
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME}_test)
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
     ENVIRONMENT "OMP_WAIT_POLICY=passive")  # waiting threads sleep: machines are shared
+endfunction()
+
+# Moves the tests that match FILTER out of NAME's entry into ENTRY; may be called several times.
+function(crossloom_split_test)
+  cmake_parse_arguments(ARG "" "NAME;ENTRY;FILTER;TIMEOUT" "LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  get_target_property(elsewhere ${ARG_NAME}_test CROSSLOOM_ELSEWHERE)
+  set(moved "${ARG_FILTER}")
+  if(elsewhere)
+    set(moved "${elsewhere}:${moved}")
+  endif()
+  set_target_properties(${ARG_NAME}_test PROPERTIES CROSSLOOM_ELSEWHERE "${moved}")
+  set_tests_properties(${ARG_NAME} PROPERTIES ENVIRONMENT "OMP_WAIT_POLICY=passive;GTEST_FILTER=-${moved}")
+  add_test(NAME ${ARG_ENTRY} COMMAND ${ARG_NAME}_test --gtest_filter=${ARG_FILTER})
+  set_tests_properties(${ARG_ENTRY} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
+    ENVIRONMENT "OMP_WAIT_POLICY=passive")
 endfunction()
 
 function(crossloom_add_mpi_test)

@@ -38,7 +38,6 @@ struct TrainOptions : Options {
   std::string dtype = "float32";
   bool deterministic = false;
   int64_t virtual_shards = 4;          // S, deterministic mode: every rank count must divide it
-  double holdout_share = 0.05;         // of the documents
   int64_t evaluate_every_steps = 0;    // held-out evaluation; 0: only at the end
   int64_t checkpoint_every_steps = 0;  // 0: only at the end
   int64_t keep_checkpoints = 1;
