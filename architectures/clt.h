@@ -1,12 +1,13 @@
-// Cross-layer transcoder, untied: every layer writes to its own target and to all later ones, each
-// through its own decoder (transcoders.md 5.2).
+// Cross-layer transcoder, untied: every layer writes to its own target and to later ones, each
+// through its own decoder (transcoders.md 5.2); with a window W to at most W layers ahead (5.5).
 //
-//   ŷ^{l'} = b_dec^{l'} + Σ_{l ≤ l'} W_dec^{l→l'} a^l
-//   ∂a^l   = Σ_{l' ≥ l} Δ^{l'} · W_dec^{l→l'},   ∂W_dec^{l→l'}[i] = Σ_t a_{t,i} Δ_t^{l'}
+//   ŷ^{l'} = b_dec^{l'} + Σ_{l'−W ≤ l ≤ l'} W_dec^{l→l'} a^l
 //
-// Fat rows: W_dec_l [F, L−l, D] holds, for one feature, the vectors for all its targets
-// l, l+1, …, L−1 next to each other: one contiguous read per active feature.
+// Fat rows: W_dec_l [F, min(L−l, W+1), D] holds, for one feature, the vectors for all its targets
+// l, l+1, … next to each other: one contiguous read per active feature.
 #pragma once
+
+#include <algorithm>
 
 #include "architectures/decoder_topology.h"
 
@@ -14,19 +15,37 @@ namespace crossloom::architectures {
 
 class Clt final : public DecoderTopology {
  public:
-  Clt(const TranscoderShape& shape, at::ScalarType type);
+  /// `window`: layers ahead; −1: all.
+  Clt(const TranscoderShape& shape, at::ScalarType type, int64_t window)
+      : DecoderTopology(shape, type, fat_rows(shape, span(shape, window))),
+        ahead_(span(shape, window)) {}
 
-  const std::vector<Parameter>& parameters() const override { return parameters_; }
-  std::string describe() const override;
-  void add_writes(int64_t target, const Codes& codes, ColumnRange columns,
-                  const at::Tensor& y_hat) const override;
-  CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
-                                ColumnRange columns, ParameterSink& sink) const override;
-  at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const override;
+  std::string describe() const override {
+    return fmt::format(
+        "ŷ[l'] = b_dec[l'] + Σ_{{l ≤ l'}} W_dec[l→l'] a[l], untied, at most {} layers ahead; fat "
+        "rows W_dec_l [F, targets, D]",
+        ahead_);
+  }
+  int64_t owner(int64_t source, int64_t target) const override {
+    return target - source <= ahead_ ? source : -1;
+  }
+  at::Tensor table(const at::Tensor& weights, int64_t source, int64_t target) const override {
+    return weights.select(1, target - source);
+  }
 
  private:
-  TranscoderShape shape_;
-  std::vector<Parameter> parameters_;
+  static int64_t span(const TranscoderShape& shape, int64_t window) {
+    return window < 0 ? shape.layers - 1 : std::min(window, shape.layers - 1);
+  }
+  static std::vector<std::vector<int64_t>> fat_rows(const TranscoderShape& shape, int64_t ahead) {
+    std::vector<std::vector<int64_t>> shapes;
+    for (int64_t layer = 0; layer < shape.layers; ++layer) {
+      shapes.push_back({shape.features, std::min(shape.layers - layer, ahead + 1), shape.width});
+    }
+    return shapes;
+  }
+
+  int64_t ahead_;
 };
 
 }  // namespace crossloom::architectures

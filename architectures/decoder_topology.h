@@ -1,7 +1,12 @@
 // Which layers a layer's features write to, and through which vectors. A topology owns the decoder
-// weights and biases; parameters are numbered from 0 within it.
+// weights and biases; parameters are numbered from 0 within it. It is a table of pairs:
 //
-//   ŷ^{l'} = b_dec^{l'} + Σ_{l → l'} Σ_i a^l_i · W_dec^{l→l'}[i]
+//   ŷ^{l'} = b_dec^{l'} + Σ_{l → l'} Σ_i a^l_i · W^{l→l'}[i]
+//   ∂a^l_i = Σ_{l → l'} ⟨Δ^{l'}, W^{l→l'}[i]⟩,   ∂W^{l→l'}[i] = Σ_t a^l_{t,i} Δ_t^{l'},  Δ =
+//   ∂Loss/∂ŷ
+//
+// (transcoders.md 5, 7). A pair's table is a view of its owner's weights; several pairs may share
+// one. Codes of low density go through sparse rows, dense ones through GEMMs.
 #pragma once
 
 #include <string>
@@ -15,47 +20,77 @@ class DecoderTopology {
  public:
   virtual ~DecoderTopology() = default;
 
-  /// 2L of them: W_dec_0, b_dec_0 [D], W_dec_1, …; shapes of W_dec in the topology's header.
-  virtual const std::vector<Parameter>& parameters() const = 0;
   /// One clause for Transcoder::describe.
   virtual std::string describe() const = 0;
+  /// The layer whose weights serve source → target; −1 when source does not write there.
+  virtual int64_t owner(int64_t source, int64_t target) const = 0;
+  /// The pair's table [F, D], a view of its owner's weights (or of their gradient).
+  virtual at::Tensor table(const at::Tensor& weights, int64_t source, int64_t target) const = 0;
 
-  /// As Transcoder::decode_layer, without a skip: adds to y_hat [T, columns.width()], which holds
-  /// the target's bias, what layers ≤ target write there.
+  /// 2L of them: W_dec_0, b_dec_0 [D], W_dec_1, …; shapes of W_dec in the topology's header.
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const at::Tensor& bias(int64_t layer) const;
+
+  /// Adds to y_hat [T, columns.width()] what layers ≤ target write to `target`.
   virtual void add_writes(int64_t target, const Codes& codes, ColumnRange columns,
-                          const at::Tensor& y_hat) const = 0;
-  /// As Transcoder::decode_backward: y_grad [L] of [T, columns.width()] → [L] of [nnz].
+                          const at::Tensor& y_hat) const;
+  /// add_writes for every target at once.
+  virtual void add_all_writes(const Codes& codes, ColumnRange columns,
+                              const std::vector<at::Tensor>& y_hat) const;
+  /// As Transcoder::decode_backward, without biases: y_grad [L] of [T, columns.width()] → [L] of
+  /// [nnz].
   virtual CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
-                                        ColumnRange columns, ParameterSink& sink) const = 0;
+                                        ColumnRange columns,
+                                        const std::vector<at::Tensor>& norm_grad,
+                                        ParameterSink& sink) const;
+  /// ∂b_dec^l += Σ_t y_grad[l]_t for every layer, then finished.
+  void bias_backward(const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                     ParameterSink& sink) const;
+
+  /// Throws InternalError unless every layer has codes of the same tokens and columns lie in [0,
+  /// D).
+  void check_call(const Codes& codes, ColumnRange columns) const;
+
   /// index int32 [n] → [n, D], undefined when `source` does not write to `target`.
-  virtual at::Tensor written_rows(int64_t source, int64_t target,
-                                  const at::Tensor& index) const = 0;
+  at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const;
+  /// Σ over targets of ‖W^{l→l'}[i]‖² over these columns: [L] of float64 [F].
+  std::vector<at::Tensor> square_norms(ColumnRange columns) const;
+
+ protected:
+  /// Weights of the shape given per layer and zero b_dec_l [D], sharded by columns.
+  DecoderTopology(const TranscoderShape& shape, at::ScalarType type,
+                  const std::vector<std::vector<int64_t>>& weight_shapes);
+
+  const TranscoderShape& shape() const { return shape_; }
+  const at::Tensor& weights(int64_t layer) const;
+  static size_t weight_number(int64_t layer) { return static_cast<size_t>(2 * layer); }
+  static size_t bias_number(int64_t layer) { return static_cast<size_t>(2 * layer + 1); }
+  static std::vector<std::vector<int64_t>> rows_per_layer(const TranscoderShape& shape) {
+    return {static_cast<size_t>(shape.layers), {shape.features, shape.width}};
+  }
+  /// add_writes of sources ≥ first_source only.
+  void add_writes_from(int64_t first_source, int64_t target, const Codes& codes,
+                       ColumnRange columns, const at::Tensor& y_hat) const;
+  /// decode_backward over pairs at most `ahead` layers apart (norm gradients over all pairs).
+  CodeGradients backward_within(int64_t ahead, const Codes& codes,
+                                const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                                const std::vector<at::Tensor>& norm_grad,
+                                ParameterSink& sink) const;
+  /// Adds norm_grad[source] · W to the gradient of every pair.
+  void add_norm_gradients(const std::vector<at::Tensor>& norm_grad, ColumnRange columns,
+                          int64_t owner, const at::Tensor& weight_grad) const;
+
+ private:
+  /// [nnz], from targets source … last_target.
+  at::Tensor value_gradient(int64_t source, int64_t last_target, const LayerCodes& codes,
+                            const std::vector<at::Tensor>& y_grad, ColumnRange columns) const;
+
+  TranscoderShape shape_;
+  std::vector<Parameter> parameters_;
 };
 
-/// Numbers of layer l's decoder parameters within a topology.
-inline size_t decoder_weight_number(int64_t layer) {
-  return static_cast<size_t>(2 * layer);
-}
-inline size_t decoder_bias_number(int64_t layer) {
-  return static_cast<size_t>(2 * layer + 1);
-}
-
-/// Zero-initialised W_dec_l of the shape given per layer and b_dec_l [D], both sharded by columns.
-std::vector<Parameter> zero_decoders(const std::vector<std::vector<int64_t>>& weight_shapes,
-                                     int64_t width, at::ScalarType type);
-
-/// y_hat ← b_dec of `target` repeated over the tokens of its codes, then add_writes; y_hat [T, d]
-/// is made anew unless it fits.
-void decode_target(const DecoderTopology& topology, int64_t target, const Codes& codes,
-                   ColumnRange columns, at::Tensor& y_hat);
-
-/// ∂b_dec^l += Σ_t y_grad[l]_t for every layer, then finished.
-void bias_backward(const std::vector<at::Tensor>& y_grad, ColumnRange columns, ParameterSink& sink);
-
-/// A zero per code: [L] of [nnz].
-CodeGradients zero_code_gradients(const Codes& codes);
-
-/// Throws InternalError unless every layer has codes of the same tokens and columns lie in [0, D).
-void check_decode_call(const TranscoderShape& shape, const Codes& codes, ColumnRange columns);
+/// A layer's codes go through GEMMs when more than this share of [T, F] is coded. Measured: a core
+/// does about 90 GFLOP/s in a float32 GEMM and 20 in gathered rows (benchmarks/README.md).
+inline constexpr double kDenseShare = 0.2;
 
 }  // namespace crossloom::architectures

@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "architectures/initial_weights.h"
+#include "architectures/kernels/dense_codes.h"
 #include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/reductions.h"
 
 namespace crossloom::architectures {
 namespace {
@@ -17,9 +19,13 @@ size_t bias_number(int64_t layer) {
 
 }  // namespace
 
-Encoder::Encoder(const TranscoderShape& shape, int64_t seed, at::ScalarType type) : shape_(shape) {
-  const Rng rng(static_cast<uint64_t>(seed), Purpose::kEncoderWeights);
-  const double bound = 1.0 / std::sqrt(static_cast<double>(shape.width));
+Encoder::Encoder(const TranscoderShape& shape, const TranscoderOptions& options,
+                 at::ScalarType type)
+    : shape_(shape) {
+  require_one_of("init.encoder", options.init.encoder, {"width", "features"});
+  const Rng rng(static_cast<uint64_t>(options.seed), Purpose::kEncoderWeights);
+  const int64_t fan = options.init.encoder == "features" ? shape.features : shape.width;
+  const double bound = 1.0 / std::sqrt(static_cast<double>(fan));
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
     const Rng layer_rng = rng.with(static_cast<uint64_t>(layer));
     parameters_.push_back({fmt::format("W_enc_{}", layer),
@@ -47,14 +53,25 @@ at::Tensor Encoder::pre_activations(int64_t layer, const at::Tensor& x,
 }
 
 void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,
-                       const at::Tensor& pre_grad, ParameterSink& sink) const {
+                       const at::Tensor& pre_grad, const at::Tensor& everywhere,
+                       ParameterSink& sink) const {
   check_shape(x, {codes.tokens(), shape_.width}, "x");
+  at::Tensor weight_grad = sink.gradient(weight_number(layer));  // [F, D]
+  at::Tensor bias_grad = sink.gradient(bias_number(layer));      // [F]
   const auto lists = kernels::group_by_feature(codes, pre_grad, shape_.features);
-  const at::Tensor weight_grad = sink.gradient(weight_number(layer));  // [F, D]
-  kernels::for_feature_ranges(
-      lists, [&](kernels::Range features) { kernels::add_outer(lists, x, weight_grad, features); });
+  if (codes.dense.defined()) {
+    weight_grad.addmm_(kernels::densify(codes, pre_grad, shape_.features).t(), x);
+  } else {
+    kernels::for_feature_ranges(lists, [&](kernels::Range features) {
+      kernels::add_outer(lists, x, weight_grad, features);
+    });
+  }
+  kernels::add_weight_sums(lists, bias_grad);
+  if (everywhere.defined()) {
+    weight_grad.addr_(everywhere, kernels::column_sums(x).to(x.scalar_type()));
+    bias_grad.add_(everywhere, static_cast<double>(codes.tokens()));
+  }
   sink.finished(weight_number(layer));
-  kernels::add_weight_sums(lists, sink.gradient(bias_number(layer)));
   sink.finished(bias_number(layer));
 }
 

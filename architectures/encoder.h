@@ -1,9 +1,12 @@
 // The encoder, the same for every architecture:
 //
 //   h = x W_encᵀ + b_enc                                  (transcoders.md 4.1)
-//   ∂W_enc[i] = Σ_t ∂h_{t,i} · x_t,  ∂b_enc[i] = Σ_t ∂h_{t,i}   over the kept entries only
+//   ∂W_enc[i] = Σ_t ∂h_{t,i} · x_t,  ∂b_enc[i] = Σ_t ∂h_{t,i}
 //
-// Initial values: W_enc ~ U(±1/√D), b_enc = 0.
+// ∂h is sparse, plus an amount u_i per feature that is the same for every token: the latter costs
+// u_i · Σ_t x_t only.
+//
+// Initial values: W_enc ~ U(±1/√D) or U(±1/√F), b_enc = 0.
 #pragma once
 
 #include "architectures/transcoder.h"
@@ -19,16 +22,18 @@ struct FeatureRange {
 
 class Encoder {
  public:
-  Encoder(const TranscoderShape& shape, int64_t seed, at::ScalarType type);
+  Encoder(const TranscoderShape& shape, const TranscoderOptions& options, at::ScalarType type);
 
   /// 2L of them: W_enc_0 [F, D], b_enc_0 [F], W_enc_1, …
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
   /// x [T, D] → h [T, features.size()].
   at::Tensor pre_activations(int64_t layer, const at::Tensor& x, FeatureRange features) const;
-  /// pre_grad [nnz] = ∂Loss/∂h at the codes' entries; x [T, D]. Adds to the sink's W_enc and b_enc.
+  /// pre_grad [nnz] = ∂Loss/∂h at the codes' entries, on top of `everywhere` [F] (u above;
+  /// undefined: 0); x [T, D]. Adds to the sink's W_enc and b_enc.
   void backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,
-                const at::Tensor& pre_grad, ParameterSink& sink) const;
+                const at::Tensor& pre_grad, const at::Tensor& everywhere,
+                ParameterSink& sink) const;
   /// index int32 [n] → rows of W_enc [n, D].
   at::Tensor rows(int64_t layer, const at::Tensor& index) const;
 

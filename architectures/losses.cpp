@@ -6,6 +6,7 @@
 
 #include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/reductions.h"
+#include "common/options.h"
 
 namespace crossloom::architectures {
 namespace {
@@ -30,10 +31,10 @@ double sum_over_tokens(int64_t tokens, RowEnergy&& row_energy) {
 }
 
 template <typename Real>
-double fvu_backward_typed(const at::Tensor& y, const at::Tensor& y_hat, double energy,
-                          const at::Tensor& y_hat_grad) {
+double squared_error_typed(const at::Tensor& y, const at::Tensor& y_hat, double denominator,
+                           const at::Tensor& y_hat_grad) {
   const int64_t columns = y.size(1);
-  const double scale = 2.0 / energy;
+  const double scale = 2.0 / denominator;
   return sum_over_tokens(y.size(0), [&](int64_t t) {
     const Real* target = y.const_data_ptr<Real>() + t * y.stride(0);
     const Real* output = y_hat.const_data_ptr<Real>() + t * y_hat.stride(0);
@@ -76,16 +77,25 @@ double centred_energy(const at::Tensor& y, const at::Tensor& mean) {
   return energy;
 }
 
-double fvu_backward(const at::Tensor& y, const at::Tensor& y_hat, double energy,
-                    at::Tensor& y_hat_grad) {
+double loss_denominator(const std::string& convention, double energy, int64_t tokens,
+                        int64_t width) {
+  require_one_of("reconstruction", convention, {"fvu", "token_sum", "element_mean"});
+  if (convention == "fvu") {
+    return energy;
+  }
+  return static_cast<double>(convention == "token_sum" ? tokens : tokens * width);
+}
+
+double squared_error_backward(const at::Tensor& y, const at::Tensor& y_hat, double denominator,
+                              at::Tensor& y_hat_grad) {
   check_shape(y, {-1, -1}, "y");
   check_shape(y_hat, {y.size(0), y.size(1)}, "y_hat");
   CROSSLOOM_CHECK(y.scalar_type() == y_hat.scalar_type(), "y and y_hat must have one scalar type");
   CROSSLOOM_CHECK(y.stride(1) == 1 && y_hat.stride(1) == 1, "columns must be contiguous");
-  if (!(energy > 0.0)) {  // also NaN
+  if (!(denominator > 0.0)) {  // also NaN
     throw DataError({.what = "the targets of a layer do not vary over the batch",
                      .expected = "a positive centred energy",
-                     .got = fmt::format("{}", energy),
+                     .got = fmt::format("{}", denominator),
                      .where = "loss",
                      .hint = "harvest again, or check that the batch has more than one token"});
   }
@@ -95,7 +105,7 @@ double fvu_backward(const at::Tensor& y, const at::Tensor& y_hat, double energy,
   }
   double squared_error = 0.0;
   kernels::dispatch_real(y.scalar_type(), [&](auto real) {
-    squared_error = fvu_backward_typed<decltype(real)>(y, y_hat, energy, y_hat_grad);
+    squared_error = squared_error_typed<decltype(real)>(y, y_hat, denominator, y_hat_grad);
   });
   return squared_error;
 }

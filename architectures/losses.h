@@ -1,12 +1,16 @@
-// Reconstruction loss of the TopK types: fraction of variance unexplained, summed over layers.
+// Reconstruction loss, summed over layers:
 //
-//   FVU_l = Σ_t ‖y_t − ŷ_t‖² / V_l,  V_l = Σ_t ‖y_t − ȳ_l‖²,  ȳ_l the mean over the global batch
-//   Loss = Σ_l FVU_l,   ∂Loss/∂ŷ_l = −2 (y − ŷ) / V_l        (transcoders.md 6.1, 7)
+//   Loss = Σ_l Σ_t ‖y_t − ŷ_t‖² / N_l,   ∂Loss/∂ŷ_l = −2 (y − ŷ) / N_l      (transcoders.md 6.1, 7)
 //
-// V_l comes from TargetMoments, which add up over ranks; sums are float64.
+// with one of three denominators N_l over the global batch, because λ of a sparsity term means
+// nothing without it:
+//   fvu           V_l = Σ_t ‖y_t − ȳ_l‖²: fraction of variance unexplained (clt-training)
+//   token_sum     T: mean over tokens of the squared norm
+//   element_mean  T·D: mean over all numbers (a framework's mse_loss)
+// V_l comes from sums that add up over ranks in two passes; sums are float64.
 #pragma once
 
-#include <vector>
+#include <string>
 
 #include "common/tensor.h"
 
@@ -19,9 +23,13 @@ at::Tensor target_sum(const at::Tensor& y);
 /// Σ_t ‖y_t − mean‖² in float64; y [T, D], mean float64 [D].
 double centred_energy(const at::Tensor& y, const at::Tensor& mean);
 
+/// N_l of the convention named ("fvu", "token_sum", "element_mean"); throws ConfigError otherwise.
+double loss_denominator(const std::string& convention, double energy, int64_t tokens,
+                        int64_t width);
+
 /// Returns Σ_t ‖y_t − ŷ_t‖² (float64) over these columns and writes ∂Loss/∂ŷ [T, d].
-/// `energy` is V_l over the global batch and all columns; y, y_hat [T, d].
-double fvu_backward(const at::Tensor& y, const at::Tensor& y_hat, double energy,
-                    at::Tensor& y_hat_grad);
+/// `denominator` is N_l; y, y_hat [T, d]. Throws DataError unless it is positive.
+double squared_error_backward(const at::Tensor& y, const at::Tensor& y_hat, double denominator,
+                              at::Tensor& y_hat_grad);
 
 }  // namespace crossloom::architectures

@@ -9,19 +9,16 @@ namespace crossloom::architectures {
 
 class Plt final : public DecoderTopology {
  public:
-  Plt(const TranscoderShape& shape, at::ScalarType type);
+  Plt(const TranscoderShape& shape, at::ScalarType type)
+      : DecoderTopology(shape, type, rows_per_layer(shape)) {}
 
-  const std::vector<Parameter>& parameters() const override { return parameters_; }
-  std::string describe() const override;
-  void add_writes(int64_t target, const Codes& codes, ColumnRange columns,
-                  const at::Tensor& y_hat) const override;
-  CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
-                                ColumnRange columns, ParameterSink& sink) const override;
-  at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const override;
-
- private:
-  TranscoderShape shape_;
-  std::vector<Parameter> parameters_;
+  std::string describe() const override {
+    return "ŷ[l] = b_dec[l] + W_dec[l] a[l], each layer to its own target; W_dec_l [F, D]";
+  }
+  int64_t owner(int64_t source, int64_t target) const override {
+    return source == target ? source : -1;
+  }
+  at::Tensor table(const at::Tensor& weights, int64_t, int64_t) const override { return weights; }
 };
 
 }  // namespace crossloom::architectures

@@ -15,8 +15,8 @@ class Registry {
  public:
   struct Row {
     std::string name;        // public, stable: "clt-topk"
-    std::string topology;    // "plt", "clt", …
-    std::string activation;  // "topk", …
+    std::string topology;    // "plt", "clt", "clt-incremental", "clt-source-tied"
+    std::string activation;  // "topk", "batchtopk", "relu", "jumprelu"
     bool skip = false;
     /// `type` is the scalar type of the parameters (float32 or float64).
     std::function<std::unique_ptr<Transcoder>(const TranscoderOptions&, const TranscoderShape&,
@@ -32,8 +32,9 @@ class Registry {
   const std::vector<Row>& rows() const { return rows_; }
   std::vector<std::string> names() const;
 
-  /// Throws ConfigError with the known names and the nearest when there is no such row, or when an
-  /// option is out of range (K > F, …).
+  /// Throws ConfigError with the known names and the nearest when there is no such row.
+  const Row& row(const std::string& name) const;
+  /// As row(); also when an option is out of range (K > F, …).
   std::unique_ptr<Transcoder> create(const TranscoderOptions& options, const TranscoderShape& shape,
                                      at::ScalarType type) const;
 

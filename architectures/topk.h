@@ -7,18 +7,26 @@
 
 namespace crossloom::architectures {
 
+/// Throws ConfigError unless 1 ≤ k ≤ features.
+void check_kept(int64_t k, int64_t features);
+
 class TopK final : public Activation {
  public:
   /// Throws ConfigError unless 1 ≤ k ≤ features.
   TopK(int64_t k, int64_t features);
 
-  /// At most K candidates per token, all positive: index, value [T, min(K, F')].
-  Candidates propose(int64_t layer, const at::Tensor& h, int64_t first_feature) const override;
-  LayerCodes filter(int64_t layer, const Candidates& merged) const override;
+  /// At most K candidates per token, all positive.
+  Candidates propose(int64_t layer, const at::Tensor& h, int64_t first_feature,
+                     Watch watch) const override;
+  /// The K best of each row.
+  LayerCodes filter(int64_t layer, const Candidates& merged,
+                    std::optional<double> bar) const override;
+  void set_kept(int64_t k) override;
   std::string describe() const override;
 
  private:
   int64_t k_;
+  int64_t features_;
 };
 
 }  // namespace crossloom::architectures

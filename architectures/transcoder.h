@@ -12,28 +12,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "architectures/codes.h"
-#include "common/options.h"
+#include "architectures/transcoder_options.h"
 
 namespace crossloom::architectures {
-
-/// Every option of every architecture with its default, in one place.
-struct TranscoderOptions : Options {
-  std::string architecture = "clt-topk";
-  int64_t features = 576;  // F
-  int64_t k = 16;          // K, TopK types
-  int64_t seed = 1;        // initial weights
-
-  void visit(OptionVisitor& v) override {
-    v.field("architecture", architecture, "registry name of the transcoder");
-    v.field("features", features, "features per layer (F)");
-    v.field("k", k, "features kept per layer and token (K), TopK types");
-    v.field("seed", seed, "seed of the initial weights");
-  }
-};
 
 struct TranscoderShape {
   int64_t layers = 0;    // L
@@ -45,11 +31,22 @@ struct TranscoderShape {
 /// output column in units of 64.
 enum class ShardRule : uint8_t { kReplicated, kLayerFeature, kColumns };
 
+/// How the optimizer treats a parameter: with the learning rate, with that of the thresholds, or
+/// not at all (the trainer sets it by a rule of its own).
+enum class Training : uint8_t { kTrained, kThreshold, kFixed };
+
 struct Parameter {
   std::string name;  // "W_enc_3", "b_enc_3", "W_dec_3", "b_dec_3": circuit-tracer's names
-  at::Tensor value;  // shape below, per architecture
+  at::Tensor value;  // shape per architecture
   ShardRule rule = ShardRule::kReplicated;
+  Training training = Training::kTrained;
 };
+
+/// Whether codes must also hold silent entries whose gradient the backward pass needs.
+enum class Watch : uint8_t { kNothing, kGradients };
+
+/// The whole reconstruction, or only what features write: no bias, no skip (AuxK).
+enum class Part : uint8_t { kWhole, kFeatureWrites };
 
 /// Output columns [begin, end) of D.
 struct ColumnRange {
@@ -79,27 +76,43 @@ class Transcoder {
   /// One paragraph: name, formula, options really used, parameter count.
   virtual std::string describe() const = 0;
 
-  /// x [T, D] → the layer's best candidates.
-  virtual Candidates propose(int64_t layer, const at::Tensor& x) const = 0;
-  /// Candidates merged over ranks → codes.
-  virtual LayerCodes filter(int64_t layer, const Candidates& merged) const = 0;
-  /// y_hat[l] [T, columns.width()] ← reconstruction of every layer, bias included.
+  /// x [T, D] → the layer's candidates.
+  virtual Candidates propose(int64_t layer, const at::Tensor& x,
+                             Watch watch = Watch::kNothing) const = 0;
+  /// Candidates merged over ranks → codes. `bar`: for architectures that select over a batch
+  /// (batch_kept() > 0), the value of the batch's last kept entry; without it their stored rule.
+  virtual LayerCodes filter(int64_t layer, const Candidates& merged,
+                            std::optional<double> bar = std::nullopt) const = 0;
+  /// K when the selection is over the whole batch (K·T entries per layer), else 0.
+  virtual int64_t batch_kept() const { return 0; }
+  /// K from now on (K annealing). Throws ConfigError when the architecture has none, or K > F.
+  virtual void set_kept(int64_t k) = 0;
+
+  /// y_hat[l] [T, columns.width()] ← reconstruction of every layer.
   /// `x` [L][T, D] is read by architectures with a skip only.
   virtual void decode(const Codes& codes, const std::vector<at::Tensor>& x, ColumnRange columns,
-                      std::vector<at::Tensor>& y_hat) const = 0;
+                      std::vector<at::Tensor>& y_hat, Part part = Part::kWhole) const = 0;
   /// y_hat [T, columns.width()] ← reconstruction of one layer; reads codes of layers ≤ target only,
   /// so it can follow a forward pass. x [T, D] is the target layer's own input.
   virtual void decode_layer(int64_t target, const Codes& codes, const at::Tensor& x,
                             ColumnRange columns, at::Tensor& y_hat) const = 0;
   /// y_grad[l] [T, columns.width()] = ∂Loss/∂ŷ → gradients of the codes' values (from these columns
   /// only: sum over ranks that hold others); decoder gradients go to the sink.
+  /// norm_grad [L] of [F] = ∂Loss/∂n of every feature's decoder norm, divided by n; empty: none.
   virtual CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& x,
                                         const std::vector<at::Tensor>& y_grad, ColumnRange columns,
-                                        ParameterSink& sink) const = 0;
-  /// value_grad [nnz] of layer l's codes → encoder gradients into the sink.
+                                        const std::vector<at::Tensor>& norm_grad,
+                                        ParameterSink& sink, Part part = Part::kWhole) const = 0;
+  /// value_grad [nnz] of layer l's codes → encoder gradients into the sink. `silent_grad` [F] is
+  /// ∂Loss/∂h of every entry of that feature that is not active; undefined: none.
   virtual void encode_backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,
-                               const at::Tensor& value_grad, ParameterSink& sink) const = 0;
+                               const at::Tensor& value_grad, const at::Tensor& silent_grad,
+                               ParameterSink& sink) const = 0;
 
+  /// Σ over targets of ‖W_dec,i‖² over these columns: [L] of float64 [F].
+  virtual std::vector<at::Tensor> decoder_square_norms(ColumnRange columns) const = 0;
+  /// θ of every feature, [F]; undefined: 0.
+  virtual at::Tensor thresholds(int64_t layer) const = 0;
   /// Pre-activations h = x W_encᵀ + b_enc, [T, F].
   virtual at::Tensor pre_activations(int64_t layer, const at::Tensor& x) const = 0;
   /// Vectors that features `index` (int32 [n]) of layer `source` write into layer `target`: [n, D];
@@ -108,6 +121,8 @@ class Transcoder {
                                   const at::Tensor& index) const = 0;
   /// Encoder rows of features `index` (int32 [n]): [n, D].
   virtual at::Tensor read_rows(int64_t layer, const at::Tensor& index) const = 0;
+  /// W_skip [D_out, D_in]: ŷ_l += W_skip x_l; undefined: no skip.
+  virtual at::Tensor skip_weight(int64_t layer) const = 0;
 };
 
 /// The parameter of that name. Throws InternalError when there is none.

@@ -103,8 +103,9 @@ void run_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
     }
   };
   watch.time("propose", [&] {
-    for_layers(
-        [&](int64_t layer, size_t l) { candidates.push_back(transcoder.propose(layer, x[l])); });
+    for_layers([&](int64_t layer, size_t l) {
+      candidates.push_back(transcoder.propose(layer, x[l], Watch::kGradients));
+    });
   });
   watch.time("filter", [&] {
     for_layers(
@@ -112,13 +113,15 @@ void run_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
   });
   watch.time("decode", [&] { transcoder.decode(codes, x, columns, y_hat); });
   watch.time("loss", [&] {
-    for_layers([&](int64_t /*layer*/, size_t l) { fvu_backward(y[l], y_hat[l], 1.0, y_grad[l]); });
+    for_layers([&](int64_t /*layer*/, size_t l) {
+      squared_error_backward(y[l], y_hat[l], 1.0, y_grad[l]);
+    });
   });
   watch.time("decode_backward",
-             [&] { value_grad = transcoder.decode_backward(codes, x, y_grad, columns, sink); });
+             [&] { value_grad = transcoder.decode_backward(codes, x, y_grad, columns, {}, sink); });
   watch.time("encode_backward", [&] {
     for_layers([&](int64_t layer, size_t l) {
-      transcoder.encode_backward(layer, x[l], codes[l], value_grad[l], sink);
+      transcoder.encode_backward(layer, x[l], codes[l], value_grad[l], {}, sink);
     });
   });
 }

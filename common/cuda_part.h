@@ -24,8 +24,9 @@ struct CudaPartTable {
   int (*device_count)();
   /// An NCCL communicator over `bootstrap`'s ranks, this rank on `device`; owned by the caller.
   CudaFailure (*make_nccl)(Communicator* bootstrap, int device, Communicator** made);
-  /// Twin of architectures/losses.h fvu_backward on device memory: y, y_hat, y_hat_grad float32
-  /// [count]; adds Σ (y − ŷ)² to *squared_error (float64, device). `stream` is a cudaStream_t.
+  /// Twin of architectures/losses.h squared_error_backward on device memory: y, y_hat, y_hat_grad
+  /// float32 [count]; adds Σ (y − ŷ)² to *squared_error (float64, device). `stream` is a
+  /// cudaStream_t.
   CudaFailure (*fvu_backward)(const float* y, const float* y_hat, int64_t count, double energy,
                               float* y_hat_grad, double* squared_error, void* stream);
 };

@@ -42,7 +42,7 @@ AdjointState FrozenAdjoint::inject_features(int64_t layer, const at::Tensor& v,
   }
   AdjointState state{hook_transposed(layer, gradient, n), at::zeros({v.size(0)}, v.options()),
                      at::zeros({v.size(0)}, v.options())};
-  pull_through(layer, state);
+  pull_through_attention(layer, state);
   return state;
 }
 
@@ -55,7 +55,16 @@ AdjointState FrozenAdjoint::inject_logits(const at::Tensor& v) const {
   return state;
 }
 
-void FrozenAdjoint::pull_through(int64_t layer, AdjointState& state) const {
+void FrozenAdjoint::pull_through(int64_t layer, const at::Tensor& skip, AdjointState& state) const {
+  if (skip.defined()) {
+    at::Tensor through = at::matmul(state.gradient, skip);  // [B, n, D]
+    through.select(1, 0).zero_();                           // position 0 has no transcoder
+    state.gradient = state.gradient + hook_transposed(layer, through, through.size(1));
+  }
+  pull_through_attention(layer, state);
+}
+
+void FrozenAdjoint::pull_through_attention(int64_t layer, AdjointState& state) const {
   const auto l = static_cast<size_t>(layer);
   const auto& spec = model_.spec();
   const auto& w = model_.weights().layers[l];

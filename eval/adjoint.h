@@ -38,10 +38,12 @@ class FrozenAdjoint {
   /// − 1.
   AdjointState inject_logits(const at::Tensor& v) const;
 
-  /// From the residual leaving `layer` to the one entering it (no skip: the MLP is a constant).
-  void pull_through(int64_t layer, AdjointState& state) const;
+  /// From the residual leaving `layer` to the one entering it; the MLP is a constant, or the skip
+  /// W_skip [D, D] at positions ≥ 1 when it is defined: m̄ = r̄ + Hookᵀ (W_skipᵀ r̄).
+  void pull_through(int64_t layer, const at::Tensor& skip, AdjointState& state) const;
 
  private:
+  void pull_through_attention(int64_t layer, AdjointState& state) const;
   at::Tensor hook_transposed(int64_t layer, const at::Tensor& gradient, int64_t positions) const;
 
   const models::Transformer& model_;

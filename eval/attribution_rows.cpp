@@ -24,8 +24,9 @@ at::Tensor int64_tensor(const std::vector<int64_t>& values) {
 LayerCodes without_first_position(const LayerCodes& codes) {
   const int64_t skipped = codes.offsets[1].item<int64_t>();
   at::Tensor offsets = (codes.offsets - skipped).clamp_min(0);
-  return {offsets, codes.index.narrow(0, skipped, codes.count() - skipped).contiguous(),
-          codes.value.narrow(0, skipped, codes.count() - skipped).contiguous()};
+  return {.offsets = offsets,
+          .index = codes.index.narrow(0, skipped, codes.count() - skipped).contiguous(),
+          .value = codes.value.narrow(0, skipped, codes.count() - skipped).contiguous()};
 }
 
 void append_active(int64_t layer, const LayerCodes& codes, std::vector<FeatureNode>& active) {
@@ -201,7 +202,7 @@ at::Tensor RowEngine::descend(int64_t from_layer, AdjointState& state) const {
                              state.gradient.options());  // [B, N_f + L·S + S]
   for (int64_t l = from_layer; l >= 0; --l) {
     contract(l, state, row);
-    adjoint_.pull_through(l, state);
+    adjoint_.pull_through(l, local_.transcoder.skip_weight(l), state);
   }
   row.narrow(1, layout.first_token(), positions)
       .add_((state.gradient * local_.run.embedding.narrow(0, 0, positions)).sum(-1));

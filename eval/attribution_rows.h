@@ -2,7 +2,7 @@
 // pass contracted with what every source writes.
 //
 //   A[t, feature s] = a_s Σ_k G_k[p_s]·W_dec^{s→k}      A[t, error (k,p)] = G_k[p]·e_{k,p}
-//   A[t, token p]   = G_E[p]·E_p
+//   A[t, token p]   = G_E[p]·E_p      (a skip is part of the linear path: G passes through it)
 //   bias(t) = Σ G_k[p≥1]·b_dec_k + Σ G_k[0]·o_k[0] + b_O, b_V terms + own b_enc
 //   pre-activation(t) = Σ_s A[t, s] + bias(t)
 //

@@ -68,8 +68,7 @@ class Pass {
       outputs.push_back(like(raw));
       normalizer_.normalize_input(l, raw, inputs.back());
       codes.push_back(transcoder_.filter(l, transcoder_.propose(l, inputs.back())));
-      const at::Tensor index = codes.back().index.to(at::kLong);
-      sums.fired[l].index_add_(0, index, at::ones_like(index));
+      sums.fired[l].add_(architectures::active_counts(codes.back(), shape.features));
     }
     transcoder_.decode(codes, inputs, {0, shape.width}, outputs);
     for (int64_t l = 0; l < shape.layers; ++l) {

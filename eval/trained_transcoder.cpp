@@ -72,6 +72,26 @@ void copy_parameters(const TensorFile& file, const architectures::Transcoder& tr
   }
 }
 
+/// A source-tied transcoder as an untied one: the same function, a decoder per pair.
+std::unique_ptr<architectures::Transcoder> untied(const architectures::Transcoder& tied) {
+  architectures::TranscoderOptions options = tied.options();
+  options.architecture = "clt-topk";
+  auto result = architectures::Registry::instance().create(
+      options, tied.shape(), tied.parameters().front().value.scalar_type());
+  const at::Tensor all = at::arange(tied.shape().features, at::kInt);
+  for (const auto& parameter : result->parameters()) {
+    if (!parameter.name.starts_with("W_dec_")) {
+      parameter.value.copy_(architectures::find_parameter(tied, parameter.name));
+      continue;
+    }
+    const int64_t source = std::stoll(parameter.name.substr(6));
+    for (int64_t target = source; target < tied.shape().layers; ++target) {
+      parameter.value.select(1, target - source).copy_(tied.written_rows(source, target, all));
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 TrainedTranscoder open_trained_transcoder(const std::string& folder, at::ScalarType type) {
@@ -97,26 +117,33 @@ TrainedTranscoder open_trained_transcoder(const std::string& folder, at::ScalarT
 }
 
 void fold_normalization(TrainedTranscoder& trained) {
-  const int64_t layers = trained.transcoder->shape().layers;
+  const auto& options = trained.transcoder->options();
+  if (architectures::Registry::instance().row(options.architecture).topology == "clt-source-tied") {
+    trained.transcoder = untied(*trained.transcoder);  // targets have scales of their own
+  }
   const auto layer_of = [](const std::string& name) {
     return std::stoll(name.substr(name.rfind('_') + 1));
   };
   for (const auto& parameter : trained.transcoder->parameters()) {
     const int64_t layer = layer_of(parameter.name);
     const auto& value = parameter.value;
-    if (parameter.name.rfind("W_enc_", 0) == 0) {
+    if (parameter.name.starts_with("W_enc_")) {
       value.copy_(trained.normalizer.fold_encoder(layer, value));
-    } else if (parameter.name.rfind("W_dec_", 0) == 0) {
+    } else if (parameter.name.starts_with("W_dec_")) {
       const at::Tensor rows = value.dim() == 3 ? value : value.unsqueeze(1);  // [F, targets, D]
       value.copy_(trained.normalizer.fold_decoder(layer, rows).view(value.sizes()));
-    } else if (parameter.name.rfind("b_dec_", 0) == 0) {
+    } else if (parameter.name.starts_with("b_dec_")) {
       value.copy_(trained.normalizer.fold_decoder_bias(layer, value));
-    } else {
-      CROSSLOOM_CHECK(parameter.name.rfind("b_enc_", 0) == 0, "no folding rule for '{}'",
-                      parameter.name);
+    } else if (parameter.name.starts_with("W_skip_")) {
+      value.copy_(trained.normalizer.fold_skip(layer, value));
+    } else {  // pre-activations do not change, so these do not
+      CROSSLOOM_CHECK(parameter.name.starts_with("b_enc_") ||
+                          parameter.name.starts_with("log_threshold_") ||
+                          parameter.name.starts_with("threshold_"),
+                      "no folding rule for '{}'", parameter.name);
     }
   }
-  const std::vector<double> ones(static_cast<size_t>(layers), 1.0);
+  const std::vector<double> ones(static_cast<size_t>(trained.transcoder->shape().layers), 1.0);
   trained.normalizer = data::Normalizer(ones, ones);
 }
 

@@ -74,7 +74,7 @@ mkdir -p "$output"
 say "1/4 harvest: $tokens tokens of activations into HDF5 shards"
 ranks harvest "$model" --text "$text" --output "$output/shards" --max_tokens "$tokens"
 say "2/4 train: clt-topk over all layers, $steps steps"
-ranks train --data "$output/shards" --output "$output/run" --steps "$steps" --dead_after_tokens "$((tokens / 2))"
+ranks train --data "$output/shards" --output "$output/run" --steps "$steps"
 if [ ! -f "$output/run/eval.json" ]; then
   say "3/4 eval: held-out quality, the replacement model"
   ranks eval "$output/run" --data "$output/shards" --model "$model" --windows "$windows"

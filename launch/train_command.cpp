@@ -1,5 +1,6 @@
 // crossloom train: shards → a trained transcoder. The held-out evaluation is passed into the
 // trainer from here, so that trainer/ and eval/ stay apart.
+#include "architectures/parameter_count.h"
 #include "common/format.h"
 #include "common/log.h"
 #include "data/shard_set.h"
@@ -11,15 +12,21 @@ namespace crossloom::launch {
 namespace {
 
 void print_costs(const trainer::TrainOptions& options, const data::ShardSet& shards, int ranks) {
-  const auto transcoder = trainer::make_transcoder(options, shards);
-  int64_t parameters = 0;
-  for (const auto& parameter : transcoder->parameters()) {
-    parameters += parameter.value.numel();
+  const architectures::TranscoderShape shape{shards.identity().layers, shards.identity().width_in,
+                                             options.transcoder.features};
+  // One layer of width 1 checks the options; the whole might not fit here.
+  const auto narrow = architectures::Registry::instance().create(
+      options.transcoder, {1, 1, shape.features}, at::kFloat);
+  const int64_t parameters = architectures::parameter_count(options.transcoder, shape);
+  if (parameters < 0) {
+    log::info("{}: {}", options.transcoder.architecture, narrow->describe());
+    return;
   }
   const double bytes = double(parameters) * (options.dtype == "float64" ? 8.0 : 4.0);
   // Weights and gradients on every rank, partial gradients in flight, moments on their owners.
   const double memory = bytes * (ranks == 1 ? 2.0 : 3.0) + 2.0 * bytes / ranks;
-  log::info("{}", transcoder->describe());
+  log::info("{}: L = {}, D = {}, F = {}", options.transcoder.architecture, shape.layers,
+            shape.width, shape.features);
   log::info("{} parameters; {} per rank besides batches; {} per checkpoint", parameters,
             human_bytes(memory), human_bytes(3.0 * bytes));
 }

@@ -61,8 +61,13 @@ FrozenRun record_frozen_run(const Transformer& model, const at::Tensor& tokens, 
 }
 
 FrozenOutputs frozen_forward(const Transformer& model, const FrozenRun& run,
-                             const at::Tensor& embedding, const std::vector<at::Tensor>& mlp_out) {
+                             const at::Tensor& embedding, const std::vector<at::Tensor>& mlp_out,
+                             const std::vector<at::Tensor>& linear_paths) {
   FrozenOutputs outputs;
+  const auto linear = [&](size_t l) {  // [S, D], row 0 is 0
+    const at::Tensor path = at::matmul(outputs.feature_input[l], linear_paths[l].t());
+    return at::cat({at::zeros_like(path.narrow(0, 0, 1)), path.narrow(0, 1, path.size(0) - 1)});
+  };
   const auto put_back = [&](HookPoint point, int64_t layer, at::Tensor& value) {
     const auto l = static_cast<size_t>(layer);
     switch (point) {
@@ -79,7 +84,7 @@ FrozenOutputs frozen_forward(const Transformer& model, const FrozenRun& run,
         value = run.ln2_scale[l];
         break;
       case HookPoint::kMlpOut:
-        value = mlp_out[l];
+        value = linear_paths.empty() ? mlp_out[l] : mlp_out[l] + linear(l);
         break;
       case HookPoint::kFinalScale:
         value = run.final_scale;

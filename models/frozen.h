@@ -36,8 +36,10 @@ struct FrozenOutputs {
 };
 
 /// The frozen model on other embeddings [S, D] and MLP outputs [L] of [S, D]; differentiable in
-/// both.
+/// both. `linear_paths` [L] of [D, D] (or empty): at positions ≥ 1 the MLP output of layer l is
+/// mlp_out[l] + linear_paths[l] · u_l, u_l the feature input.
 FrozenOutputs frozen_forward(const Transformer& model, const FrozenRun& run,
-                             const at::Tensor& embedding, const std::vector<at::Tensor>& mlp_out);
+                             const at::Tensor& embedding, const std::vector<at::Tensor>& mlp_out,
+                             const std::vector<at::Tensor>& linear_paths = {});
 
 }  // namespace crossloom::models

@@ -46,15 +46,17 @@ Adam::Adam(AdamOptions options, int64_t count, at::ScalarType type)
       m_(at::zeros({count}, at::TensorOptions(type))),
       v_(at::zeros({count}, at::TensorOptions(type))) {}
 
-void Adam::update(const at::Tensor& weights, const at::Tensor& gradient, int64_t step,
-                  double learning_rate, double gradient_scale) {
-  check_shape(weights, {m_.size(0)}, "weights");
-  check_shape(gradient, {m_.size(0)}, "gradient");
+void Adam::update(const at::Tensor& weights, const at::Tensor& gradient, int64_t begin,
+                  int64_t step, double learning_rate, double gradient_scale) {
+  const int64_t count = weights.size(0);
+  check_shape(gradient, {count}, "gradient");
+  CROSSLOOM_CHECK(begin >= 0 && begin + count <= m_.size(0), "elements [{}, {}) of {}", begin,
+                  begin + count, m_.size(0));
   const double t = static_cast<double>(step);
   const double step_size = learning_rate / (1.0 - std::pow(options_.beta1, t));
   const double root = 1.0 / std::sqrt(1.0 - std::pow(options_.beta2, t));
   const auto run = [&]<typename Real>(Real) {
-    update_all<Real>(weights, gradient, m_, v_,
+    update_all<Real>(weights, gradient, m_.narrow(0, begin, count), v_.narrow(0, begin, count),
                      {static_cast<Real>(gradient_scale), static_cast<Real>(options_.beta1),
                       static_cast<Real>(options_.beta2), static_cast<Real>(step_size),
                       static_cast<Real>(root), static_cast<Real>(options_.epsilon)});
@@ -64,16 +66,6 @@ void Adam::update(const at::Tensor& weights, const at::Tensor& gradient, int64_t
   } else {
     run(0.0F);
   }
-}
-
-double learning_rate_at(const AdamOptions& options, int64_t step, int64_t steps) {
-  if (step <= options.warmup_steps) {
-    return options.learning_rate * static_cast<double>(step) /
-           static_cast<double>(options.warmup_steps);
-  }
-  const auto left = static_cast<double>(steps - step + 1);
-  const auto span = static_cast<double>(std::max<int64_t>(steps - options.warmup_steps, 1));
-  return options.learning_rate * std::clamp(left / span, 0.0, 1.0);
 }
 
 }  // namespace crossloom::trainer

@@ -16,8 +16,9 @@ class Adam {
   /// State for a slice of `count` elements of `type` (float32 or float64).
   Adam(AdamOptions options, int64_t count, at::ScalarType type);
 
-  /// One update in place. `step` counts from 1; `gradient_scale` is the clip factor.
-  void update(const at::Tensor& weights, const at::Tensor& gradient, int64_t step,
+  /// One update in place of elements [begin, begin + weights.numel()) of the slice. `step` counts
+  /// from 1; `gradient_scale` is the clip factor.
+  void update(const at::Tensor& weights, const at::Tensor& gradient, int64_t begin, int64_t step,
               double learning_rate, double gradient_scale);
 
   /// First and second moments, [count].
@@ -28,8 +29,5 @@ class Adam {
   AdamOptions options_;
   at::Tensor m_, v_;
 };
-
-/// Linear warm-up over `warmup_steps`, then linear to 0 at `steps`; `step` counts from 1.
-double learning_rate_at(const AdamOptions& options, int64_t step, int64_t steps);
 
 }  // namespace crossloom::trainer

@@ -14,7 +14,7 @@
 #include "common/communicator.h"
 #include "data/normalizer.h"
 #include "data/shard_identity.h"
-#include "trainer/dead_features.h"
+#include "trainer/feature_density.h"
 #include "trainer/step.h"
 
 namespace crossloom::trainer {
@@ -29,7 +29,7 @@ struct RunIdentity {
 /// What identifies a run's arithmetic; a resume with other values is refused.
 struct TrainingState {
   Step& step;
-  DeadFeatures& dead;
+  FeatureDensity& density;
   const std::vector<architectures::Parameter>& parameters;
   const data::Normalizer& normalizer;
   const at::Tensor& target_means;  // float64 [L, D], of the raw targets, for mean ablation

@@ -121,7 +121,8 @@ void require_same_options(const std::string& folder, const TrainOptions& options
                          .hint = "Use the old value, or another output folder."});
     }
   };
-  for (const char* key : {"transcoder", "adam", "loader"}) {
+  for (const char* key : {"transcoder", "adam", "loader", "sparsity", "pre_activation", "auxk",
+                          "k_annealing", "start", "dead"}) {
     for (const auto& entry : now[key]) {
       const auto name = entry.first.as<std::string>();
       if (name != "prefetch_batches") {
@@ -129,7 +130,7 @@ void require_same_options(const std::string& folder, const TrainOptions& options
       }
     }
   }
-  for (const char* key : {"steps", "dtype", "deterministic", "virtual_shards"}) {
+  for (const char* key : {"steps", "reconstruction", "dtype", "deterministic", "virtual_shards"}) {
     compare(key, saved[key], now[key]);
   }
 }
@@ -184,7 +185,9 @@ void write_rank_files(const std::string& folder, const TrainingState& state,
   if (communicator.rank() == 0) {
     write_weights(folder, state);
     write_tensor_file(in(folder, kFeaturesFile),
-                      {to_write("silent_tokens", state.dead.silent_tokens())}, {});
+                      {to_write("density", state.density.density()),
+                       to_write("tokens_seen", state.density.seen())},
+                      {});
     write_file(in(folder, kConfigFile), options_to_yaml(state.options));
   }
 }
@@ -251,7 +254,8 @@ void read_state_files(const std::string& folder, const TrainingState& state) {
                 fmt::format("{}, {}", weights.source(), parameter.name));
   }
   const TensorFile features(in(folder, kFeaturesFile));
-  copy_tensor(features.at("silent_tokens"), state.dead.silent_tokens(), features.source());
+  copy_tensor(features.at("density"), state.density.density(), features.source());
+  copy_tensor(features.at("tokens_seen"), state.density.seen(), features.source());
   const auto writers = json_field<int64_t>(read_manifest(folder), "ranks", folder);
   const OwnRange range = own_range(state);
   for (int64_t r = 0; r < writers; ++r) {

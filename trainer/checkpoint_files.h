@@ -23,7 +23,7 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
 /// ConfigError or DataError.
 int64_t check_same_run(const std::string& folder, const TrainingState& state);
 
-/// Weights, this rank's blocks of the moments, silent counts.
+/// Weights, this rank's blocks of the moments, feature densities.
 void read_state_files(const std::string& folder, const TrainingState& state);
 
 }  // namespace crossloom::trainer

@@ -8,10 +8,15 @@ Exchange::Exchange(Communicator& communicator, int64_t shards)
                   communicator.size());
 }
 
-std::vector<double> Exchange::ordered_sum(std::span<const double> partials, int64_t n) const {
+std::vector<double> Exchange::gather_shards(std::span<const double> values, int64_t n) const {
   std::vector<double> all(static_cast<size_t>(shards_ * n));
-  communicator_.all_gather(partials.data(), all.data(),
+  communicator_.all_gather(values.data(), all.data(),
                            local_shards() * n * static_cast<int64_t>(sizeof(double)));
+  return all;
+}
+
+std::vector<double> Exchange::ordered_sum(std::span<const double> partials, int64_t n) const {
+  const std::vector<double> all = gather_shards(partials, n);
   std::vector<double> total(static_cast<size_t>(n), 0.0);
   for (int64_t s = 0; s < shards_; ++s) {
     for (int64_t i = 0; i < n; ++i) {

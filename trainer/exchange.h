@@ -24,6 +24,9 @@ class Exchange {
   int64_t first_shard() const { return communicator_.rank() * local_shards(); }
   Communicator& communicator() const { return communicator_; }
 
+  /// values: this rank's shards, [S/R] rows of n doubles → those of all S, in shard order.
+  std::vector<double> gather_shards(std::span<const double> values, int64_t n) const;
+
   /// partials: this rank's shards, [S/R] rows of n doubles → total over all S in shard order, [n].
   std::vector<double> ordered_sum(std::span<const double> partials, int64_t n) const;
 

@@ -18,6 +18,12 @@ FlatBuffer::FlatBuffer(const std::vector<architectures::Parameter>& parameters, 
   for (const auto& parameter : parameters) {
     const int64_t count = parameter.value.numel();
     views_.push_back(whole_.narrow(0, offset, count).view(parameter.value.sizes()));
+    if (!stretches_.empty() && stretches_.back().end == offset &&
+        stretches_.back().training == parameter.training) {
+      stretches_.back().end += count;
+    } else if (parameter.training != architectures::Training::kFixed) {
+      stretches_.push_back({offset, offset + count, parameter.training});
+    }
     offset += count;
   }
 }

@@ -21,6 +21,12 @@ class FlatBuffer {
   const at::Tensor& whole() const { return whole_; }
   /// Parameter p's part, in its shape.
   const at::Tensor& view(size_t parameter) const { return views_[parameter]; }
+  /// Stretches of the vector that the optimizer treats alike, ascending; kFixed ones are left out.
+  struct Stretch {
+    int64_t begin, end;
+    architectures::Training training;
+  };
+  const std::vector<Stretch>& stretches() const { return stretches_; }
   int64_t block_size() const { return block_size_; }
   int64_t blocks() const { return blocks_; }
   /// Block b, [block_size].
@@ -31,6 +37,7 @@ class FlatBuffer {
   int64_t block_size_ = 0;
   at::Tensor whole_;
   std::vector<at::Tensor> views_;
+  std::vector<Stretch> stretches_;
 };
 
 /// Moves the parameters' values into `buffer` and makes the parameters views of it, so that an

@@ -1,14 +1,18 @@
 #include "trainer/step.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "architectures/losses.h"
+#include "trainer/batch_bar.h"
 #include "trainer/gradient_sink.h"
+#include "trainer/schedule.h"
 
 namespace crossloom::trainer {
 namespace {
 
-using architectures::Codes;
+/// Weight of the newest bar in a BatchTopK threshold's moving average.
+constexpr double kThresholdMemory = 0.1;
 
 int64_t shard_count(const TrainOptions& options, const Communicator& communicator) {
   return options.deterministic ? options.virtual_shards : communicator.size();
@@ -28,118 +32,137 @@ Step::Step(architectures::Transcoder& transcoder, const data::Normalizer& normal
       options_(options),
       exchange_(communicator, shard_count(options, communicator)),
       weights_(transcoder.parameters(), exchange_.shards()),
-      shards_(static_cast<size_t>(exchange_.local_shards())),
       adam_(options.adam, exchange_.local_shards() * weights_.block_size(),
-            weights_.whole().scalar_type()) {
+            weights_.whole().scalar_type()),
+      guard_(options) {
   adopt_parameters(transcoder.parameters(), weights_);
   const auto& shape = transcoder.shape();
-  for (auto& shard : shards_) {
+  for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
     gradients_.emplace_back(transcoder.parameters(), exchange_.shards());
-    shard.x.resize(static_cast<size_t>(shape.layers));
-    shard.y.resize(static_cast<size_t>(shape.layers));
-    shard.squared.resize(static_cast<size_t>(shape.layers));
-    shard.kept.resize(static_cast<size_t>(shape.layers));
-    for (int64_t l = 0; l < shape.layers; ++l) {
-      const auto make = [&] {
-        return at::empty({options.loader.batch_tokens / exchange_.shards(), shape.width},
+    shards_.emplace_back(shape, options.loader.batch_tokens / exchange_.shards(),
                          weights_.whole().options());
-      };
-      shard.x[static_cast<size_t>(l)] = make();
-      shard.y[static_cast<size_t>(l)] = make();
-      shard.y_hat.push_back(make());
-      shard.y_grad.push_back(make());
-    }
   }
   fired_ = at::zeros({shape.layers, shape.features}, at::TensorOptions(at::kLong));
 }
 
 void Step::load(const data::Batch& batch) {
   const int64_t tokens = options_.loader.batch_tokens / exchange_.shards();  // T/S
-  for (size_t l = 0; l < batch.x.size(); ++l) {
-    const auto layer = static_cast<int64_t>(l);
-    check_shape(batch.x[l], {tokens * exchange_.local_shards(), transcoder_.shape().width}, "x");
-    for (size_t j = 0; j < shards_.size(); ++j) {
-      const int64_t begin = static_cast<int64_t>(j) * tokens;
-      normalizer_.normalize_input(layer, batch.x[l].narrow(0, begin, tokens), shards_[j].x[l]);
-      normalizer_.normalize_target(layer, batch.y[l].narrow(0, begin, tokens), shards_[j].y[l]);
-    }
+  for (const at::Tensor& x : batch.x) {
+    check_shape(x, {tokens * exchange_.local_shards(), transcoder_.shape().width}, "x");
+  }
+  for (size_t j = 0; j < shards_.size(); ++j) {
+    shards_[j].load(batch, static_cast<int64_t>(j) * tokens, normalizer_);
   }
 }
 
-std::vector<double> Step::global_energies() const {
-  const auto layers = static_cast<size_t>(transcoder_.shape().layers);
+template <typename Rows>
+std::vector<double> Step::centred_energies(Rows&& rows) const {
+  const int64_t layers = transcoder_.shape().layers;
   const int64_t width = transcoder_.shape().width;
   std::vector<double> sums;
   for (const auto& shard : shards_) {
-    for (const auto& y : shard.y) {
-      const at::Tensor sum = architectures::target_sum(y);  // float64 [D]
+    for (size_t l = 0; l < static_cast<size_t>(layers); ++l) {
+      const at::Tensor sum = architectures::target_sum(rows(shard, l));  // float64 [D]
       sums.insert(sums.end(), sum.const_data_ptr<double>(), sum.const_data_ptr<double>() + width);
     }
   }
-  std::vector<double> totals = exchange_.ordered_sum(sums, static_cast<int64_t>(layers) * width);
-  const at::Tensor means = at::from_blob(totals.data(), {static_cast<int64_t>(layers), width},
-                                         at::TensorOptions(at::kDouble)) /
-                           static_cast<double>(options_.loader.batch_tokens);
+  std::vector<double> totals = exchange_.ordered_sum(sums, layers * width);
+  const at::Tensor means =
+      at::from_blob(totals.data(), {layers, width}, at::TensorOptions(at::kDouble)) /
+      static_cast<double>(options_.loader.batch_tokens);
   std::vector<double> energies;
   for (const auto& shard : shards_) {
-    for (size_t l = 0; l < layers; ++l) {
-      energies.push_back(architectures::centred_energy(shard.y[l], means[static_cast<int64_t>(l)]));
+    for (int64_t l = 0; l < layers; ++l) {
+      energies.push_back(
+          architectures::centred_energy(rows(shard, static_cast<size_t>(l)), means[l]));
     }
   }
-  return exchange_.ordered_sum(energies, static_cast<int64_t>(layers));
+  return exchange_.ordered_sum(energies, layers);
 }
 
-void Step::count_fired(const Codes& codes) {
-  const int64_t features = transcoder_.shape().features;
-  auto* counts = fired_.mutable_data_ptr<int64_t>();
-  for (size_t l = 0; l < codes.size(); ++l) {
-    const auto* index = codes[l].index.const_data_ptr<int32_t>();
-    for (int64_t i = 0; i < codes[l].count(); ++i) {
-      ++counts[static_cast<int64_t>(l) * features + index[i]];
-    }
-  }
-}
-
-void Step::backward(Shard& shard, FlatBuffer& gradients, const std::vector<double>& energies) {
+StepTerms Step::make_terms(const std::vector<double>& energies, const at::Tensor& dead,
+                           int64_t step) {
   const auto& shape = transcoder_.shape();
-  const architectures::ColumnRange columns{0, shape.width};
-  gradients.whole().zero_();
-  AccumulatingSink sink(gradients);
-  Codes codes;
-  for (int64_t l = 0; l < shape.layers; ++l) {
-    codes.push_back(transcoder_.filter(l, transcoder_.propose(l, shard.x[static_cast<size_t>(l)])));
-    shard.kept[static_cast<size_t>(l)] = static_cast<double>(codes.back().count());
+  const auto tokens = static_cast<double>(options_.loader.batch_tokens);
+  StepTerms terms;
+  for (const double energy : energies) {
+    terms.denominators.push_back(architectures::loss_denominator(
+        options_.reconstruction, energy, options_.loader.batch_tokens, shape.width));
   }
-  count_fired(codes);
-  transcoder_.decode(codes, shard.x, columns, shard.y_hat);
-  for (size_t l = 0; l < codes.size(); ++l) {
-    shard.squared[l] =
-        architectures::fvu_backward(shard.y[l], shard.y_hat[l], energies[l], shard.y_grad[l]);
+  result_.sparsity_weight = sparsity_weight_at(options_.sparsity, step, options_.steps);
+  const auto type = weights_.whole().scalar_type();
+  std::vector<at::Tensor> norms;  // [L] of [F]
+  const bool penalised = result_.sparsity_weight > 0.0;
+  const bool pulls = options_.pre_activation.weight > 0.0;
+  if (penalised || (pulls && options_.pre_activation.norm_weighted)) {
+    for (const at::Tensor& squares : transcoder_.decoder_square_norms({0, shape.width})) {
+      norms.push_back(squares.sqrt().to(type));
+    }
   }
-  const auto value_grads = transcoder_.decode_backward(codes, shard.x, shard.y_grad, columns, sink);
-  for (int64_t l = 0; l < shape.layers; ++l) {
+  const std::vector<at::Tensor> ones(static_cast<size_t>(shape.layers),
+                                     at::ones({shape.features}, type));
+  if (penalised) {
+    const bool plain = options_.sparsity.norms == "none";
+    terms.norms = plain ? ones : norms;
+    terms.through_norms = options_.sparsity.through_norms && !plain;
+    terms.sparsity_weight = result_.sparsity_weight / tokens;
+    terms.sparsity_scale = options_.sparsity.scale;
+  }
+  for (int64_t l = 0; pulls && l < shape.layers; ++l) {
     const auto i = static_cast<size_t>(l);
-    transcoder_.encode_backward(l, shard.x[i], codes[i], value_grads[i], sink);
+    at::Tensor pull = (options_.pre_activation.norm_weighted ? norms : ones)[i] *
+                      (options_.pre_activation.weight / tokens);
+    terms.silent_pull.push_back(options_.pre_activation.dead_only ? pull * dead[l] : pull);
+  }
+  return terms;
+}
+
+void Step::add_auxk(StepTerms& terms, const at::Tensor& dead) const {
+  const at::Tensor counts = dead.sum(1).to(at::kDouble);  // [L]
+  if (options_.auxk.k == 0 || counts.sum().item<double>() == 0.0) {
+    return;
+  }
+  const auto energies =
+      centred_energies([](const TokenShard& shard, size_t layer) { return shard.residual(layer); });
+  terms.dead = dead;
+  terms.auxk = options_.auxk.k;
+  for (size_t l = 0; l < energies.size(); ++l) {
+    const double share =
+        counts[static_cast<int64_t>(l)].item<double>() / static_cast<double>(options_.auxk.k);
+    terms.auxk_weights.push_back(
+        energies[l] > 0.0 ? options_.auxk.weight * std::min(share, 1.0) / energies[l] : 0.0);
   }
 }
 
-StepResult Step::collect(const std::vector<double>& energies) const {
+void Step::collect(const StepTerms& terms, const std::vector<double>& energies) {
   const auto layers = static_cast<int64_t>(energies.size());
   std::vector<double> partials;
   for (const auto& shard : shards_) {
-    partials.insert(partials.end(), shard.squared.begin(), shard.squared.end());
-    partials.insert(partials.end(), shard.kept.begin(), shard.kept.end());
+    const ShardSums& sums = shard.sums();
+    for (const auto* values : {&sums.squared, &sums.kept, &sums.auxiliary}) {
+      partials.insert(partials.end(), values->begin(), values->end());
+    }
+    partials.push_back(sums.sparsity);
+    partials.push_back(sums.pre_activation);
   }
-  const auto totals = exchange_.ordered_sum(partials, 2 * layers);
-  StepResult result;
-  for (int64_t l = 0; l < layers; ++l) {
-    const auto i = static_cast<size_t>(l);
-    result.fvu.push_back(totals[i] / energies[i]);
-    result.l0.push_back(totals[static_cast<size_t>(layers) + i] /
-                        static_cast<double>(options_.loader.batch_tokens));
-    result.loss += result.fvu.back();
+  const auto totals = exchange_.ordered_sum(partials, 3 * layers + 2);
+  result_.fvu.clear();
+  result_.l0.clear();
+  result_.reconstruction = 0.0;
+  result_.auxiliary = 0.0;
+  for (size_t l = 0; l < energies.size(); ++l) {
+    result_.fvu.push_back(totals[l] / energies[l]);
+    result_.l0.push_back(totals[energies.size() + l] /
+                         static_cast<double>(options_.loader.batch_tokens));
+    result_.reconstruction += totals[l] / terms.denominators[l];
+    if (!terms.auxk_weights.empty()) {
+      result_.auxiliary += totals[2 * energies.size() + l] * terms.auxk_weights[l];
+    }
   }
-  return result;
+  result_.sparsity = totals[3 * energies.size()];
+  result_.pre_activation = totals[3 * energies.size() + 1];
+  result_.loss =
+      result_.reconstruction + result_.sparsity + result_.pre_activation + result_.auxiliary;
 }
 
 double Step::global_norm(const at::Tensor& own_gradient) const {
@@ -151,35 +174,75 @@ double Step::global_norm(const at::Tensor& own_gradient) const {
   return std::sqrt(exchange_.ordered_sum(squares, 1)[0]);
 }
 
-StepResult Step::run(const data::Batch& batch, int64_t step) {
-  load(batch);
-  fired_.zero_();
-  const auto energies = global_energies();
-  for (size_t j = 0; j < shards_.size(); ++j) {
-    backward(shards_[j], gradients_[j], energies);
+void Step::update(const at::Tensor& own_gradient, int64_t step) {
+  const double clip = options_.adam.clip_norm;
+  const double scale =
+      clip > 0.0 && result_.gradient_norm > clip ? clip / result_.gradient_norm : 1.0;
+  const int64_t own_begin = exchange_.first_shard() * weights_.block_size();
+  const int64_t own_end = own_begin + own_gradient.size(0);
+  for (const auto& stretch : weights_.stretches()) {
+    const int64_t begin = std::max(stretch.begin, own_begin);
+    const int64_t end = std::min(stretch.end, own_end);
+    if (begin >= end) {
+      continue;
+    }
+    const double rate = stretch.training == architectures::Training::kThreshold
+                            ? result_.learning_rate * options_.adam.threshold_rate
+                            : result_.learning_rate;
+    adam_.update(weights_.whole().narrow(0, begin, end - begin),
+                 own_gradient.narrow(0, begin - own_begin, end - begin), begin - own_begin, step,
+                 rate, scale);
   }
-  StepResult result = collect(energies);
+  exchange_.gather_from_owners(weights_);
+}
+
+void Step::store_thresholds(const std::vector<double>& bars, int64_t step) {
+  for (size_t l = 0; l < bars.size(); ++l) {
+    at::Tensor threshold =
+        architectures::find_parameter(transcoder_, fmt::format("threshold_{}", l));
+    const double weight = step == 1 ? 1.0 : kThresholdMemory;
+    threshold.mul_(1.0 - weight).add_(weight * bars[l]);
+  }
+}
+
+StepResult Step::run(const data::Batch& batch, int64_t step, const at::Tensor& dead) {
+  load(batch);
+  if (options_.k_annealing.start > 0) {
+    transcoder_.set_kept(
+        kept_at(options_.k_annealing, options_.transcoder.k, step, options_.steps));
+  }
+  result_.learning_rate = learning_rate_at(options_.adam, step, options_.steps);
+  const auto energies =
+      centred_energies([](const TokenShard& shard, size_t l) { return shard.targets()[l]; });
+  StepTerms terms = make_terms(energies, dead, step);
+  std::vector<const std::vector<architectures::Candidates>*> candidates;
+  for (auto& shard : shards_) {
+    shard.propose(transcoder_, architectures::Watch::kGradients);
+    candidates.push_back(&shard.candidates());
+  }
+  if (const int64_t kept = transcoder_.batch_kept(); kept > 0) {
+    terms.bars = batch_bars(candidates, kept * options_.loader.batch_tokens, exchange_);
+  }
+  fired_.zero_();
+  for (auto& shard : shards_) {
+    shard.forward(transcoder_, terms);
+    shard.count_active(fired_);
+  }
+  add_auxk(terms, dead);
+  for (size_t j = 0; j < shards_.size(); ++j) {
+    gradients_[j].whole().zero_();
+    AccumulatingSink sink(gradients_[j]);
+    shards_[j].backward(transcoder_, terms, sink);
+  }
+  collect(terms, energies);
   exchange_.communicator().all_reduce(fired_.mutable_data_ptr(), fired_.numel(), DType::kI64,
                                       ReduceOp::kSum);
   const at::Tensor own = exchange_.reduce_to_owners(gradients_, scratch_);
-  result.gradient_norm = global_norm(own);
-  if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-    throw DataError(
-        {.what = "Training left the finite numbers",
-         .expected = "a finite loss and gradient norm",
-         .got = fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm),
-         .where = fmt::format("step {}", step),
-         .hint = "Lower adam.learning_rate, or look for non-finite activations."});
-  }
-  result.learning_rate = learning_rate_at(options_.adam, step, options_.steps);
-  const double clip = options_.adam.clip_norm;
-  const double scale =
-      clip > 0.0 && result.gradient_norm > clip ? clip / result.gradient_norm : 1.0;
-  const int64_t own_begin = exchange_.first_shard() * weights_.block_size();
-  adam_.update(weights_.whole().narrow(0, own_begin, own.size(0)), own, step, result.learning_rate,
-               scale);
-  exchange_.gather_from_owners(weights_);
-  return result;
+  result_.gradient_norm = global_norm(own);
+  guard_.check(result_, step);
+  update(own, step);
+  store_thresholds(terms.bars, step);
+  return result_;
 }
 
 }  // namespace crossloom::trainer

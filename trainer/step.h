@@ -1,11 +1,11 @@
 // One training step: the stages of architectures/transcoder.h with the exchanges of a data-parallel
 // run between them.
 //
-//   normalise │ Σy, V_l over the global batch │ per token shard: propose → filter → decode → loss →
-//   decode_backward → encode_backward │ gradients to their owners │ global norm, clip, Adam │
-//   weights to everyone
+//   normalise │ Σy, V_l over the global batch │ per token shard: propose │ batch bars │ filter →
+//   decode → loss │ residual energies (AuxK) │ decode_backward → encode_backward │ gradients to
+//   their owners │ global norm, guard, clip, Adam │ weights to everyone
 //
-// Loss = Σ_l FVU_l, FVU_l = Σ_t ‖y − ŷ‖² / V_l with V_l of the global batch (losses.h).
+// What a shard does is in token_shard.h; what needs the whole batch is here.
 #pragma once
 
 #include <vector>
@@ -15,15 +15,22 @@
 #include "data/normalizer.h"
 #include "trainer/adam.h"
 #include "trainer/exchange.h"
+#include "trainer/guard.h"
+#include "trainer/token_shard.h"
 
 namespace crossloom::trainer {
 
 struct StepResult {
-  double loss = 0.0;           // Σ_l FVU_l
-  std::vector<double> fvu;     // [L], of the global batch
-  std::vector<double> l0;      // [L], kept features per token
-  double gradient_norm = 0.0;  // before clipping
-  double learning_rate = 0.0;
+  double loss = 0.0;             // all terms
+  double reconstruction = 0.0;   // Σ_l Σ_t ‖y − ŷ‖² / N_l
+  double sparsity = 0.0;         // the tanh term, λ included
+  double pre_activation = 0.0;   // the pre-activation term
+  double auxiliary = 0.0;        // the AuxK term
+  std::vector<double> fvu;       // [L], of the global batch
+  std::vector<double> l0;        // [L], active features per token
+  double gradient_norm = 0.0;    // before clipping
+  double learning_rate = 0.0;    //
+  double sparsity_weight = 0.0;  // λ of this step
 };
 
 class Step {
@@ -31,31 +38,29 @@ class Step {
   Step(architectures::Transcoder& transcoder, const data::Normalizer& normalizer,
        const TrainOptions& options, Communicator& communicator);
 
-  /// `batch` holds this rank's T/R tokens; `step` counts from 1. Updates the transcoder.
-  /// Throws DataError when the loss is not finite (on all ranks alike).
-  StepResult run(const data::Batch& batch, int64_t step);
+  /// `batch` holds this rank's T/R tokens; `step` counts from 1; `dead` bool [L, F]. Updates the
+  /// transcoder. Throws DataError as Guard does; then nothing has been updated.
+  StepResult run(const data::Batch& batch, int64_t step, const at::Tensor& dead);
 
-  /// How often each feature fired in the last step, over all ranks: int64 [L, F].
+  /// The last step's numbers, also when its guard threw.
+  const StepResult& result() const { return result_; }
+  /// How often each feature was active in the last step, over all ranks: int64 [L, F].
   const at::Tensor& fired() const { return fired_; }
   FlatBuffer& weights() { return weights_; }
   Adam& adam() { return adam_; }
   const Exchange& exchange() const { return exchange_; }
 
  private:
-  /// One virtual token shard: T/S tokens, normalised, and its partial results.
-  struct Shard {
-    std::vector<at::Tensor> x, y;    // [L] of [T/S, D]
-    std::vector<at::Tensor> y_hat;   // [L] of [T/S, D]
-    std::vector<at::Tensor> y_grad;  // [L] of [T/S, D]
-    std::vector<double> squared;     // [L] Σ ‖y − ŷ‖²
-    std::vector<double> kept;        // [L] codes
-  };
   void load(const data::Batch& batch);
-  std::vector<double> global_energies() const;
-  void backward(Shard& shard, FlatBuffer& gradients, const std::vector<double>& energies);
-  void count_fired(const architectures::Codes& codes);
-  StepResult collect(const std::vector<double>& energies) const;
+  /// V_l: Σ_t ‖rows_t − mean‖² over the global batch, rows(shard, layer) [T/S, D].
+  template <typename Rows>
+  std::vector<double> centred_energies(Rows&& rows) const;
+  StepTerms make_terms(const std::vector<double>& energies, const at::Tensor& dead, int64_t step);
+  void add_auxk(StepTerms& terms, const at::Tensor& dead) const;
+  void collect(const StepTerms& terms, const std::vector<double>& energies);
   double global_norm(const at::Tensor& own_gradient) const;
+  void update(const at::Tensor& own_gradient, int64_t step);
+  void store_thresholds(const std::vector<double>& bars, int64_t step);
 
   architectures::Transcoder& transcoder_;
   const data::Normalizer& normalizer_;
@@ -63,10 +68,12 @@ class Step {
   Exchange exchange_;
   FlatBuffer weights_;
   std::vector<FlatBuffer> gradients_;  // [S/R]
-  std::vector<Shard> shards_;          // [S/R]
+  std::vector<TokenShard> shards_;     // [S/R]
   Adam adam_;                          // of this rank's own blocks
-  at::Tensor scratch_;                 // partial gradients on their way to their owners
-  at::Tensor fired_;                   // int64 [L, F]
+  Guard guard_;
+  at::Tensor scratch_;  // partial gradients on their way to their owners
+  at::Tensor fired_;    // int64 [L, F]
+  StepResult result_;
 };
 
 }  // namespace crossloom::trainer

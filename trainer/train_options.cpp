@@ -1,10 +1,9 @@
 #include "trainer/train_options.h"
 
 #include "common/error.h"
+#include "trainer/schedule.h"
 
 namespace crossloom::trainer {
-namespace {
-
 void require_range(const char* key, double value, double low, double high) {
   if (!(value >= low && value <= high)) {
     throw ConfigError({.what = fmt::format("'{}' is out of range", key),
@@ -13,6 +12,23 @@ void require_range(const char* key, double value, double low, double high) {
                        .where = key,
                        .hint = "Change it in the YAML file or with --set."});
   }
+}
+
+namespace {
+
+void check_recipe(const TrainOptions& options) {
+  require_one_of("reconstruction", options.reconstruction, {"fvu", "token_sum", "element_mean"});
+  require_range("sparsity.weight", options.sparsity.weight, 0.0, 1e6);
+  require_range("sparsity.scale", options.sparsity.scale, 1e-6, 1e6);
+  require_one_of("sparsity.norms", options.sparsity.norms, {"concatenated", "none"});
+  require_range("pre_activation.weight", options.pre_activation.weight, 0.0, 1e6);
+  require_at_least("auxk.k", options.auxk.k, 0);
+  require_range("auxk.weight", options.auxk.weight, 0.0, 1e6);
+  require_at_least("dead.window_tokens", options.dead.window_tokens, 0);
+  require_range("dead.min_density", options.dead.min_density, 0.0, 1.0);
+  require_range("guard.spike_factor", options.guard.spike_factor, 0.0, 1e12);
+  require_range("start.firing_rate", options.start.firing_rate, 0.0, 1.0);
+  require_at_least("start.sample_tokens", options.start.sample_tokens, 2);
 }
 
 }  // namespace
@@ -32,6 +48,8 @@ void check_train_options(const TrainOptions& options, int ranks) {
   require_range("adam.beta2", options.adam.beta2, 0.0, 0.99999999);
   require_range("adam.epsilon", options.adam.epsilon, 0.0, 1.0);
   require_range("adam.clip_norm", options.adam.clip_norm, 0.0, 1e30);
+  check_recipe(options);
+  check_schedules(options);
   const int64_t parts = options.deterministic ? options.virtual_shards : ranks;
   if (options.loader.batch_tokens % parts != 0 || parts % ranks != 0) {
     throw ConfigError(

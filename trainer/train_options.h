@@ -6,27 +6,9 @@
 #include "architectures/transcoder.h"
 #include "common/options.h"
 #include "data/loader.h"
+#include "trainer/recipe_options.h"
 
 namespace crossloom::trainer {
-
-struct AdamOptions : Options {
-  double learning_rate = 1e-3;  // EC's rule 2e-4 / √(F / 2^14) gives 1.07e-3 at F 576
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  int64_t warmup_steps = 10;
-  double clip_norm = 1.0;  // 0: no clipping
-
-  void visit(OptionVisitor& v) override {
-    v.field("learning_rate", learning_rate, "peak learning rate");
-    v.field("beta1", beta1, "decay of the first moment");
-    v.field("beta2", beta2, "decay of the second moment");
-    v.field("epsilon", epsilon, "added to the root of the second moment");
-    v.field("warmup_steps", warmup_steps,
-            "linear warm-up, then linear decay to 0 at the last step");
-    v.field("clip_norm", clip_norm, "largest global gradient norm; 0: no clipping");
-  }
-};
 
 struct TrainOptions : Options {
   std::string data;    // folder of shards
@@ -34,6 +16,14 @@ struct TrainOptions : Options {
   architectures::TranscoderOptions transcoder;
   AdamOptions adam;
   data::LoaderOptions loader;  // batch, order of tokens, held-out share, prefetching
+  std::string reconstruction = "fvu";
+  SparsityOptions sparsity;
+  PreActivationOptions pre_activation;
+  AuxKOptions auxk;
+  KAnnealingOptions k_annealing;
+  StartOptions start;
+  DeadOptions dead;
+  GuardOptions guard;
   int64_t steps = 120;
   std::string dtype = "float32";
   bool deterministic = false;
@@ -42,7 +32,6 @@ struct TrainOptions : Options {
   int64_t checkpoint_every_steps = 0;  // 0: only at the end
   int64_t keep_checkpoints = 1;
   int64_t report_every_steps = 10;
-  int64_t dead_after_tokens = 50000;
   bool resume = true;
 
   void visit(OptionVisitor& v) override {
@@ -51,6 +40,15 @@ struct TrainOptions : Options {
     v.group("transcoder", transcoder, "what is trained");
     v.group("adam", adam, "optimizer");
     v.group("loader", loader, "batches");
+    v.field("reconstruction", reconstruction,
+            "loss per layer: fvu (share of variance), token_sum or element_mean (squared error)");
+    v.group("sparsity", sparsity, "tanh penalty");
+    v.group("pre_activation", pre_activation, "loss that keeps silent features movable");
+    v.group("auxk", auxk, "dead features reconstruct the residual (TopK types)");
+    v.group("k_annealing", k_annealing, "K over the run (TopK types)");
+    v.group("start", start, "data-driven initial biases");
+    v.group("dead", dead, "when a feature counts as dead");
+    v.group("guard", guard, "when training is stopped");
     v.field("steps", steps, "optimizer steps");
     v.field("dtype", dtype, "float32 or float64: weights, optimizer state and arithmetic");
     v.field("deterministic", deterministic, "same bits for any rank count; slower");
@@ -60,10 +58,12 @@ struct TrainOptions : Options {
     v.field("checkpoint_every_steps", checkpoint_every_steps, "0: at the end only");
     v.field("keep_checkpoints", keep_checkpoints, "older ones are removed");
     v.field("report_every_steps", report_every_steps, "console and metrics.jsonl");
-    v.field("dead_after_tokens", dead_after_tokens, "a feature silent for so long counts as dead");
     v.field("resume", resume, "continue from the newest complete checkpoint in the run folder");
   }
 };
+
+/// Throws ConfigError unless low ≤ value ≤ high (NaN is neither).
+void require_range(const char* key, double value, double low, double high);
 
 /// Throws ConfigError naming the option and the rule it breaks, also against the number of ranks.
 void check_train_options(const TrainOptions& options, int ranks);

@@ -6,12 +6,13 @@
 #include <filesystem>
 #include <optional>
 
-#include "architectures/registry.h"
 #include "common/checkpoint_folder.h"
 #include "common/log.h"
 #include "common/mean.h"
 #include "common/output_file.h"
 #include "common/progress.h"
+#include "trainer/dump.h"
+#include "trainer/initial_transcoder.h"
 #include "trainer/metrics.h"
 
 namespace crossloom::trainer {
@@ -19,21 +20,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-at::Tensor double_tensor(const std::vector<double>& values, int64_t rows, int64_t columns) {
-  return at::from_blob(const_cast<double*>(values.data()), {rows, columns},
-                       at::TensorOptions(at::kDouble))
-      .clone();
-}
-
-void check_shards(const data::ShardSet& shards) {
-  const auto& identity = shards.identity();
-  if (identity.width_in != identity.width_out) {
-    throw DataError({.what = "Inputs and targets have different widths",
-                     .expected = fmt::format("{}", identity.width_in),
-                     .got = fmt::format("{}", identity.width_out),
-                     .where = shards.folder(),
-                     .hint = "Train on shards of one width."});
-  }
+/// τ of the density average: by default a tenth of the run.
+double density_window_tokens(const TrainOptions& options) {
+  return options.dead.window_tokens > 0
+             ? static_cast<double>(options.dead.window_tokens)
+             : 0.1 * static_cast<double>(options.steps * options.loader.batch_tokens);
 }
 
 /// One training run: owns everything between two checkpoints.
@@ -48,9 +39,9 @@ class Run {
         normalizer_(shards.statistics()),
         transcoder_(make_transcoder(options, shards)),
         step_(*transcoder_, normalizer_, options, communicator),
-        dead_(transcoder_->shape().layers, transcoder_->shape().features),
-        target_means_(double_tensor(shards.statistics().targets.mean, shards.identity().layers,
-                                    shards.identity().width_out)),
+        density_(transcoder_->shape().layers, transcoder_->shape().features,
+                 density_window_tokens(options), options.dead.min_density),
+        target_means_(mean_rows(shards.statistics().targets.mean, shards.identity().layers)),
         identity_{transcoder_->shape(), shards.identity(), options_to_yaml(options)} {}
 
   TrainSummary run() {
@@ -69,7 +60,7 @@ class Run {
 
  private:
   TrainingState state() {
-    return {step_,     dead_,   transcoder_->parameters(), normalizer_, target_means_,
+    return {step_,     density_, transcoder_->parameters(), normalizer_, target_means_,
             identity_, options_};
   }
 
@@ -112,9 +103,7 @@ class Run {
     for (int64_t n = first + 1; n <= options_.steps; ++n) {
       data::Batch batch;
       communicator_.agree([&] { batch = loader.next(); });
-      summary_.last = step_.run(batch, n);
-      summary_.step = n;
-      dead_.update(step_.fired(), options_.loader.batch_tokens);
+      run_step(batch, n);
       progress.update(n, fmt::format("FVU {:.3f}", mean(summary_.last.fvu)));
       const bool last = n == options_.steps;
       if (last || n % options_.report_every_steps == 0) {
@@ -134,12 +123,25 @@ class Run {
     }
   }
 
+  void run_step(const data::Batch& batch, int64_t n) {
+    try {
+      summary_.last = step_.run(batch, n, density_.dead());
+    } catch (const DataError&) {
+      if (communicator_.rank() == 0) {
+        write_dump(options_, step_.result(), batch, n);
+      }
+      throw;
+    }
+    summary_.step = n;
+    density_.update(step_.fired(), options_.loader.batch_tokens);
+  }
+
   bool is_due(int64_t n, int64_t every) const {
     return n == options_.steps || (every > 0 && n % every == 0);
   }
 
   void report(const Metrics& metrics, int64_t n, double seconds_per_step) {
-    const auto dead = dead_.dead_share(options_.dead_after_tokens);
+    const auto dead = density_.dead_share();
     communicator_.agree([&] {
       metrics.append(
           step_json(n, options_.loader.batch_tokens, summary_.last, dead, seconds_per_step));
@@ -173,39 +175,13 @@ class Run {
   data::Normalizer normalizer_;
   std::unique_ptr<architectures::Transcoder> transcoder_;
   Step step_;
-  DeadFeatures dead_;
+  FeatureDensity density_;
   at::Tensor target_means_;  // float64 [L, D]
   RunIdentity identity_;
   TrainSummary summary_;
 };
 
 }  // namespace
-
-std::unique_ptr<architectures::Transcoder> make_transcoder(const TrainOptions& options,
-                                                           const data::ShardSet& shards) {
-  check_shards(shards);
-  const auto& identity = shards.identity();
-  const architectures::TranscoderShape shape{identity.layers, identity.width_in,
-                                             options.transcoder.features};
-  const auto type = compute_type("dtype", options.dtype);
-  auto transcoder = architectures::Registry::instance().create(options.transcoder, shape, type);
-  const data::Normalizer normalizer(shards.statistics());
-  const auto& statistics = shards.statistics();
-  const at::Tensor mean_in =
-      double_tensor(statistics.inputs.mean, shape.layers, shape.width);  // [L, D]
-  const at::Tensor mean_out = double_tensor(statistics.targets.mean, shape.layers, shape.width);
-  for (int64_t l = 0; l < shape.layers; ++l) {
-    const auto i = static_cast<size_t>(l);
-    const at::Tensor x = mean_in[l] / normalizer.sigma_in()[i];
-    const at::Tensor w =
-        architectures::find_parameter(*transcoder, fmt::format("W_enc_{}", l)).to(at::kDouble);
-    architectures::find_parameter(*transcoder, fmt::format("b_enc_{}", l))
-        .copy_(at::mv(w, x).neg());
-    architectures::find_parameter(*transcoder, fmt::format("b_dec_{}", l))
-        .copy_(mean_out[l] / normalizer.sigma_out()[i]);
-  }
-  return transcoder;
-}
 
 TrainSummary train(const TrainOptions& options, const data::ShardSet& shards,
                    Communicator& communicator, const Evaluate& evaluate) {

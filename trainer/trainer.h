@@ -28,9 +28,4 @@ struct TrainSummary {
 TrainSummary train(const TrainOptions& options, const data::ShardSet& shards,
                    Communicator& communicator, const Evaluate& evaluate);
 
-/// The transcoder of `options` for these shards, biases set so that it starts at the data's mean:
-/// b_dec = mean ỹ, b_enc = −W_enc mean x̃ (transcoders.md 8). A function of (seed, corpus).
-std::unique_ptr<architectures::Transcoder> make_transcoder(const TrainOptions& options,
-                                                           const data::ShardSet& shards);
-
 }  // namespace crossloom::trainer

@@ -1,4 +1,5 @@
-// CUDA twin of architectures/losses.h `fvu_backward`: no LibTorch here, so that nvcc stays fast.
+// CUDA twin of architectures/losses.h `squared_error_backward`: no LibTorch here, so that nvcc
+// stays fast.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -7,6 +7,7 @@
 namespace crossloom::architectures::kernels {
 namespace {
 constexpr int64_t kColumnGrain = 128;  // columns a thread takes at least
+constexpr int64_t kRowGrain = 64;      // rows a thread takes at least
 }  // namespace
 
 at::Tensor column_sums(const at::Tensor& rows) {
@@ -23,6 +24,29 @@ at::Tensor column_sums(const at::Tensor& rows) {
         for (int64_t d = first; d < last; ++d) {
           out[d] += static_cast<double>(row[d]);
         }
+      }
+    });
+  });
+  return sums;
+}
+
+at::Tensor row_square_sums(const at::Tensor& rows) {
+  check_shape(rows, {-1, -1}, "rows");
+  CROSSLOOM_CHECK(rows.stride(1) == 1, "columns must be contiguous");
+  const at::Tensor sums = at::empty({rows.size(0)}, at::kDouble);
+  auto* out = sums.mutable_data_ptr<double>();
+  dispatch_real(rows.scalar_type(), [&](auto real) {
+    using Real = decltype(real);
+    const Real* data = rows.const_data_ptr<Real>();
+    at::parallel_for(0, rows.size(0), kRowGrain, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const Real* row = data + i * rows.stride(0);
+        double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t d = 0; d < rows.size(1); ++d) {
+          sum += static_cast<double>(row[d]) * static_cast<double>(row[d]);
+        }
+        out[i] = sum;
       }
     });
   });

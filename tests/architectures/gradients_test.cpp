@@ -45,31 +45,40 @@ std::vector<at::Tensor> inputs(const Sizes& sizes) {
   return x;
 }
 
+void expect_equal_steps(const Registry::Row& row, const Sizes& sizes, const Terms& terms) {
+  const auto transcoder = random_transcoder(row.name, sizes);
+  const auto x = inputs(sizes);
+  const auto y = targets(sizes);
+  const StepResult staged = staged_step(*transcoder, x, y, terms);
+  const StepResult oracle = oracle_step(row, *transcoder, x, y, terms);
+  EXPECT_NEAR(staged.loss, oracle.loss, kOracleTolerance * std::abs(oracle.loss));
+  for (size_t l = 0; l < x.size(); ++l) {
+    EXPECT_LE(distance(staged.y_hat[l], oracle.y_hat[l]), kOracleTolerance);
+    LayerCodes entries = staged.codes[l];
+    entries.value = at::ones_like(entries.value);
+    const at::Tensor coded = dense(entries, sizes.features);
+    entries.value = staged.value_grad[l];
+    EXPECT_LE(distance(dense(entries, sizes.features), oracle.value_grad[l] * coded),
+              kOracleTolerance);
+  }
+  for (size_t p = 0; p < staged.gradients.size(); ++p) {
+    const Parameter& parameter = transcoder->parameters()[p];
+    EXPECT_LE(distance(staged.gradients[p], oracle.gradients[p]), kOracleTolerance)
+        << parameter.name;
+    EXPECT_EQ(staged.finished_calls[p], parameter.training == Training::kFixed ? 0 : 1)
+        << parameter.name;
+  }
+  const bool any_gradient =
+      std::any_of(staged.gradients.begin(), staged.gradients.end(),
+                  [](const at::Tensor& g) { return g.abs().max().item<double>() > 1e-3; });
+  EXPECT_TRUE(any_gradient) << "all gradients are tiny: this test could not fail";
+}
+
 TEST_P(Gradients, StagedBackwardEqualsTheAutogradOracle) {
   for (const Sizes& sizes : kSizes) {
-    const auto transcoder = random_transcoder(GetParam().name, sizes);
-    const auto x = inputs(sizes);
-    const auto y = targets(sizes);
-    const StepResult staged = staged_step(*transcoder, x, y);
-    const StepResult oracle = oracle_step(GetParam(), *transcoder, x, y);
-    EXPECT_NEAR(staged.loss, oracle.loss, kOracleTolerance * oracle.loss);
-    for (size_t l = 0; l < x.size(); ++l) {
-      EXPECT_LE(distance(staged.y_hat[l], oracle.y_hat[l]), kOracleTolerance);
-      const at::Tensor active = dense(staged.codes[l], sizes.features) > 0;
-      LayerCodes gradient_codes = staged.codes[l];
-      gradient_codes.value = staged.value_grad[l];
-      EXPECT_LE(distance(dense(gradient_codes, sizes.features), oracle.value_grad[l] * active),
-                kOracleTolerance);
-    }
-    for (size_t p = 0; p < staged.gradients.size(); ++p) {
-      EXPECT_LE(distance(staged.gradients[p], oracle.gradients[p]), kOracleTolerance)
-          << transcoder->parameters()[p].name;
-      EXPECT_EQ(staged.finished_calls[p], 1) << transcoder->parameters()[p].name;
-    }
-    const bool any_gradient =
-        std::any_of(staged.gradients.begin(), staged.gradients.end(),
-                    [](const at::Tensor& g) { return g.abs().max().item<double>() > 1e-3; });
-    EXPECT_TRUE(any_gradient) << "all gradients are tiny: this test could not fail";
+    expect_equal_steps(GetParam(), sizes, Terms::none());
+    expect_equal_steps(GetParam(), sizes, {});
+    expect_equal_steps(GetParam(), sizes, {.through_norms = false});
   }
 }
 
@@ -79,10 +88,11 @@ double loss_at(const Transcoder& transcoder, const at::Tensor& element, double v
                const Codes& selection, bool& kept) {
   const double before = element.item<double>();
   element.fill_(value);
-  const StepResult result = staged_step(transcoder, x, y);
+  const StepResult result = staged_step(transcoder, x, y, {});
   element.fill_(before);
   for (size_t l = 0; l < x.size(); ++l) {
-    kept = kept && at::equal(result.codes[l].index, selection[l].index);
+    kept = kept && at::equal(result.codes[l].index, selection[l].index) &&
+           at::equal(result.codes[l].value.gt(0), selection[l].value.gt(0));
   }
   return result.loss;
 }
@@ -92,10 +102,13 @@ TEST_P(Gradients, GradientsEqualCentralDifferences) {
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const auto x = inputs(sizes);
   const auto y = targets(sizes);
-  const StepResult step = staged_step(*transcoder, x, y);
+  const StepResult step = staged_step(*transcoder, x, y, {});
   int compared = 0;
   int at_a_kink = 0;
   for (size_t p = 0; p < step.gradients.size(); ++p) {
+    if (transcoder->parameters()[p].training != Training::kTrained) {
+      continue;  // a threshold's gradient is a surrogate: the loss itself jumps
+    }
     const at::Tensor flat = transcoder->parameters()[p].value.view(-1);
     for (int64_t i = 0; i < flat.numel(); i += 1 + flat.numel() / 12) {
       const at::Tensor element = flat.select(0, i);
@@ -125,10 +138,11 @@ TEST_P(Gradients, ColumnRangesAddUpToTheWhole) {
   const auto x = random_rows(sizes, at::kDouble, 5);
   const auto y_grad = random_rows(sizes, at::kDouble, 6);
   const Codes codes = encode(*transcoder, x);
+  const double tolerance = has_fixed_order(GetParam(), codes) ? 0.0 : kOracleTolerance;
   KeepingSink whole_sink(transcoder->parameters());
   std::vector<at::Tensor> whole;
   transcoder->decode(codes, x, {0, 128}, whole);
-  const auto whole_grad = transcoder->decode_backward(codes, x, y_grad, {0, 128}, whole_sink);
+  const auto whole_grad = transcoder->decode_backward(codes, x, y_grad, {0, 128}, {}, whole_sink);
 
   KeepingSink sink(transcoder->parameters());
   CodeGradients sum;
@@ -140,10 +154,10 @@ TEST_P(Gradients, ColumnRangesAddUpToTheWhole) {
     std::vector<at::Tensor> part;
     transcoder->decode(codes, x, columns, y_hat);
     for (size_t l = 0; l < x.size(); ++l) {
-      EXPECT_TRUE(same_bits(y_hat[l], whole[l].narrow(1, columns.begin, 64)));
+      EXPECT_LE(distance(y_hat[l], whole[l].narrow(1, columns.begin, 64)), tolerance);
       part.push_back(y_grad[l].narrow(1, columns.begin, 64));
     }
-    const auto value_grad = transcoder->decode_backward(codes, x, part, columns, sink);
+    const auto value_grad = transcoder->decode_backward(codes, x, part, columns, {}, sink);
     for (size_t l = 0; l < x.size(); ++l) {
       sum[l].add_(value_grad[l]);
     }
@@ -152,7 +166,7 @@ TEST_P(Gradients, ColumnRangesAddUpToTheWhole) {
     EXPECT_LE(distance(sum[l], whole_grad[l]), kOracleTolerance);
   }
   for (size_t p = 0; p < sink.gradients.size(); ++p) {
-    EXPECT_TRUE(same_bits(sink.gradients[p], whole_sink.gradients[p]));
+    EXPECT_LE(distance(sink.gradients[p], whole_sink.gradients[p]), tolerance);
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 double fvu(const at::Tensor& y, const at::Tensor& y_hat) {
   const double energy = centred_energy(y, target_sum(y) / static_cast<double>(y.size(0)));
   at::Tensor gradient;
-  return fvu_backward(y, y_hat, energy, gradient) / energy;
+  return squared_error_backward(y, y_hat, energy, gradient) / energy;
 }
 
 TEST(Losses, WorkedValues) {
@@ -27,7 +27,7 @@ TEST(Losses, GradientFollowsTheFormula) {
     const at::Tensor y = random_tensor({40, 9}, type, 1);
     const at::Tensor y_hat = random_tensor({40, 9}, type, 2);
     at::Tensor gradient;
-    const double error = fvu_backward(y, y_hat, 3.0, gradient);
+    const double error = squared_error_backward(y, y_hat, 3.0, gradient);
     const at::Tensor difference = y.to(at::kDouble) - y_hat.to(at::kDouble);
     EXPECT_NEAR(error, difference.square().sum().item<double>(), 1e-12 * error);
     EXPECT_EQ(gradient.scalar_type(), type);
@@ -40,14 +40,14 @@ TEST(Losses, AddUpOverTokensAndColumns) {
   const at::Tensor y_hat = random_tensor({10, 12}, at::kDouble, 2);
   at::Tensor whole;
   at::Tensor part;
-  const double total = fvu_backward(y, y_hat, 2.0, whole);
+  const double total = squared_error_backward(y, y_hat, 2.0, whole);
   double sum = 0.0;
   for (const int64_t token : {0, 4}) {
     for (const int64_t column : {0, 6}) {
       const auto cut = [&](const at::Tensor& matrix) {
         return matrix.narrow(0, token, token == 0 ? 4 : 6).narrow(1, column, 6);
       };
-      sum += fvu_backward(cut(y), cut(y_hat), 2.0, part);
+      sum += squared_error_backward(cut(y), cut(y_hat), 2.0, part);
       EXPECT_TRUE(at::equal(part, cut(whole)));
     }
   }
@@ -62,7 +62,7 @@ TEST(Losses, TargetsWithoutVarianceAreRefused) {
   at::Tensor gradient;
   const double energy = centred_energy(y, target_sum(y) / 3.0);
   EXPECT_EQ(energy, 0.0);
-  EXPECT_THROW(fvu_backward(y, y, energy, gradient), DataError);
+  EXPECT_THROW(squared_error_backward(y, y, energy, gradient), DataError);
 }
 
 }  // namespace

@@ -28,54 +28,116 @@ const at::Tensor& named(const Named& leaves, const std::string& name, size_t lay
   throw std::runtime_error("the oracle misses parameter " + full);
 }
 
-/// h [T, F] → a [T, F].
-at::Tensor activate(const Registry::Row& row, const TranscoderOptions& options,
-                    const at::Tensor& h) {
+/// 1 at the `count` largest entries along `dim` of h, else 0.
+at::Tensor top_mask(const at::Tensor& h, int64_t count, int64_t dim) {
+  const auto kept = std::get<1>(at::topk(h, count, dim));
+  return at::zeros_like(h).scatter_(dim, kept, 1.0);
+}
+
+/// h [T, F] → a [T, F]; for JumpReLU with an expression whose derivatives are the rectangle's.
+at::Tensor activate(const Registry::Row& row, const TranscoderOptions& options, const Named& leaves,
+                    size_t layer, const at::Tensor& h) {
+  const at::Tensor fixed = h.detach();
   if (row.activation == "topk") {
-    const auto kept = std::get<1>(at::topk(h.detach(), options.k, 1));
-    const at::Tensor mask = at::zeros_like(h.detach()).scatter_(1, kept, 1.0);
-    return at::relu(h) * mask;
+    return at::relu(h) * top_mask(fixed, options.k, 1);
+  }
+  if (row.activation == "batchtopk") {
+    return at::relu(h) * top_mask(fixed.reshape({-1}), options.k * h.size(0), 0).view(h.sizes());
+  }
+  if (row.activation == "relu") {
+    return at::relu(h);
+  }
+  if (row.activation == "jumprelu") {
+    const at::Tensor& t = named(leaves, "log_threshold", layer);
+    const at::Tensor theta = t.detach().exp();
+    const double epsilon = options.jumprelu.bandwidth;
+    const at::Tensor band = ((fixed - theta) / epsilon).abs().lt(0.5).to(at::kDouble);
+    // ∂a/∂θ = −(θ/ε)·band and ∂θ/∂t = θ, by a term of value 0.
+    return h * fixed.gt(theta).to(at::kDouble) -
+           band * (theta / epsilon) * theta * (t - t.detach());
   }
   throw std::runtime_error("teach the oracle the activation " + row.activation);
 }
 
-/// a [L] of [T, F] → reconstruction of `target` [T, D].
-at::Tensor reconstruct(const Registry::Row& row, const Named& leaves,
-                       const std::vector<at::Tensor>& a, size_t target) {
-  at::Tensor y_hat = named(leaves, "b_dec", target).expand({a[target].size(0), -1});
+/// What source writes to target with: [F, D], undefined when it does not.
+at::Tensor pair_table(const Registry::Row& row, const Named& leaves, size_t source, size_t target) {
   if (row.topology == "plt") {
-    return y_hat + at::mm(a[target], named(leaves, "W_dec", target));
+    return source == target ? named(leaves, "W_dec", target) : at::Tensor();
   }
   if (row.topology == "clt") {
-    for (size_t source = 0; source <= target; ++source) {
-      const auto offset = static_cast<int64_t>(target - source);
-      y_hat = y_hat + at::mm(a[source], named(leaves, "W_dec", source).select(1, offset));
-    }
-    return y_hat;
+    const at::Tensor& fat_rows = named(leaves, "W_dec", source);
+    const auto offset = static_cast<int64_t>(target - source);
+    return offset < fat_rows.size(1) ? fat_rows.select(1, offset) : at::Tensor();
+  }
+  if (row.topology == "clt-incremental") {
+    return named(leaves, "W_dec", target);
+  }
+  if (row.topology == "clt-source-tied") {
+    return named(leaves, "W_dec", source);
   }
   throw std::runtime_error("teach the oracle the topology " + row.topology);
+}
+
+/// a [L] of [T, F] → reconstruction of `target` [T, D].
+at::Tensor reconstruct(const Registry::Row& row, const Named& leaves,
+                       const std::vector<at::Tensor>& a, const at::Tensor& x, size_t target) {
+  at::Tensor y_hat = named(leaves, "b_dec", target).expand({x.size(0), -1});
+  for (size_t source = 0; source <= target; ++source) {
+    const at::Tensor table = pair_table(row, leaves, source, target);
+    if (table.defined()) {
+      y_hat = y_hat + at::mm(a[source], table);
+    }
+  }
+  return row.skip ? y_hat + at::mm(x, named(leaves, "W_skip", target).t()) : y_hat;
+}
+
+/// Norm of the concatenation of every feature's decoder vectors, [F].
+at::Tensor norms(const Registry::Row& row, const Named& leaves, size_t source, size_t layers) {
+  at::Tensor squares = at::zeros_like(named(leaves, "b_enc", source).detach());
+  for (size_t target = source; target < layers; ++target) {
+    const at::Tensor table = pair_table(row, leaves, source, target);
+    if (table.defined()) {
+      squares = squares + table.square().sum(1);
+    }
+  }
+  return squares.sqrt();
+}
+
+/// λ/T Σ tanh(c n a) + Σ over silent entries of w (θ − h), of one layer.
+at::Tensor penalties(const Registry::Row& row, const Named& leaves, size_t layer, size_t layers,
+                     const at::Tensor& h, const at::Tensor& a, const Terms& terms) {
+  const at::Tensor n = norms(row, leaves, layer, layers);
+  const at::Tensor used = terms.through_norms ? n : n.detach();
+  at::Tensor sum = terms.sparsity_weight * at::tanh(terms.sparsity_scale * used * a).sum();
+  const at::Tensor silent = a.detach().le(0.0).to(at::kDouble);
+  at::Tensor bar = at::zeros_like(n.detach());
+  if (row.activation == "jumprelu") {
+    bar = named(leaves, "log_threshold", layer).exp();
+  }
+  return sum + (terms.pull(h.size(1)) * (bar - h) * silent).sum();
 }
 
 }  // namespace
 
 StepResult oracle_step(const Registry::Row& row, const Transcoder& transcoder,
-                       const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y) {
-  if (row.skip) {
-    throw std::runtime_error("teach the oracle the skip");
-  }
+                       const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y,
+                       const Terms& terms) {
   const Named leaves = leaves_of(transcoder);
   std::vector<at::Tensor> a;
+  std::vector<at::Tensor> inputs;
+  at::Tensor loss = at::zeros({}, at::kDouble);
   for (size_t l = 0; l < x.size(); ++l) {
+    inputs.push_back(x[l].to(at::kDouble));
     const at::Tensor h =
-        at::mm(x[l].to(at::kDouble), named(leaves, "W_enc", l).t()) + named(leaves, "b_enc", l);
-    a.push_back(activate(row, transcoder.options(), h));
+        at::mm(inputs[l], named(leaves, "W_enc", l).t()) + named(leaves, "b_enc", l);
+    a.push_back(activate(row, transcoder.options(), leaves, l, h));
     a.back().retain_grad();
+    loss = loss + penalties(row, leaves, l, x.size(), h, a.back(), terms);
   }
   StepResult result;
-  at::Tensor loss = at::zeros({}, at::kDouble);
   for (size_t l = 0; l < y.size(); ++l) {
     const at::Tensor target = y[l].to(at::kDouble);
-    const at::Tensor y_hat = reconstruct(row, leaves, a, l);
+    const at::Tensor y_hat = reconstruct(row, leaves, a, inputs[l], l);
     const at::Tensor energy = (target - target.mean(0)).square().sum();
     loss = loss + (target - y_hat).square().sum() / energy;
     result.y_hat.push_back(y_hat.detach());

@@ -25,7 +25,11 @@ std::string refusal(const TranscoderOptions& options, int64_t layers = 2, int64_
 }
 
 TEST(Registry, HasTheBuiltInRows) {
-  EXPECT_THAT(Registry::instance().names(), ::testing::IsSupersetOf({"plt-topk", "clt-topk"}));
+  EXPECT_THAT(
+      Registry::instance().names(),
+      ::testing::IsSupersetOf({"clt-jumprelu", "clt-relu", "clt-topk", "clt-incremental-topk",
+                               "clt-incremental-topk-skip", "plt-jumprelu", "plt-jumprelu-skip",
+                               "plt-relu", "plt-relu-skip", "plt-topk", "plt-topk-skip"}));
 }
 
 TEST(Registry, AnUnknownNameListsTheKnownAndTheNearest) {
@@ -40,6 +44,14 @@ TEST(Registry, AnUnknownNameListsTheKnownAndTheNearest) {
 TEST(Registry, OptionsOutOfRangeAreRefusedByName) {
   TranscoderOptions options;
   options.features = 8;
+  options.architecture = "plt-relu";
+  options.window = 2;
+  EXPECT_THAT(refusal(options), HasSubstr("'window' is set"));
+  options.window = -1;
+  options.architecture = "clt-jumprelu";
+  options.jumprelu.bandwidth = 0.0;
+  EXPECT_THAT(refusal(options), HasSubstr("jumprelu.bandwidth"));
+  options.architecture = "clt-topk";
   options.k = 9;
   EXPECT_THAT(refusal(options), HasSubstr("k is out of range"));
   options.k = 0;
@@ -88,9 +100,13 @@ class NewTranscoder : public ::testing::TestWithParam<Registry::Row> {
 TEST_P(NewTranscoder, DescribesTheOptionsReallyUsed) {
   const auto transcoder = create(77);
   const std::string text = transcoder->describe();
-  for (const char* part : {"K = 5", "L = 3", "D = 16", "F = 12", "seed = 77", "float32"}) {
+  for (const char* part : {"L = 3", "D = 16", "F = 12", "seed = 77", "float32"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
+  if (GetParam().activation.ends_with("topk")) {
+    EXPECT_THAT(text, HasSubstr("K = 5"));
+  }
+  EXPECT_EQ(text.find("W_skip") != std::string::npos, GetParam().skip);
   EXPECT_THAT(text, HasSubstr(GetParam().name));
   EXPECT_EQ(transcoder->options().seed, 77);
   EXPECT_EQ(transcoder->shape().width, 16);
@@ -110,11 +126,31 @@ TEST_P(NewTranscoder, InitialWeightsAreAFunctionOfTheSeed) {
       EXPECT_FALSE(same_bits(parameter.value, other->parameters()[p].value));
       EXPECT_LE(largest, 1.0 / std::sqrt(16.0));
       EXPECT_GT(largest, 0.8 / std::sqrt(16.0));
+    } else if (parameter.name.starts_with("log_threshold")) {
+      EXPECT_NEAR(largest, -std::log(0.03), 1e-6);
     } else {
       EXPECT_EQ(largest, 0.0) << parameter.name;
     }
   }
   EXPECT_FALSE(same_bits(a->parameters()[0].value, a->parameters()[2].value)) << "layers repeat";
+}
+
+TEST_P(NewTranscoder, OtherInitialisationsAreOptions) {
+  TranscoderOptions options;
+  options.architecture = GetParam().name;
+  options.features = 64;
+  options.init.encoder = "features";
+  options.init.decoder = "uniform";
+  const auto transcoder = Registry::instance().create(options, {3, 16, 64}, at::kFloat);
+  const auto largest = [&](const char* name) {
+    return find_parameter(*transcoder, name).abs().max().item<double>();
+  };
+  EXPECT_LE(largest("W_enc_1"), 1.0 / 8.0);  // √F
+  EXPECT_GT(largest("W_enc_1"), 0.9 / 8.0);
+  EXPECT_LE(largest("W_dec_1"), 1.0 / std::sqrt(48.0));  // √(L·D)
+  EXPECT_GT(largest("W_dec_1"), 0.9 / std::sqrt(48.0));
+  options.init.decoder = "ones";
+  EXPECT_THROW(Registry::instance().create(options, {3, 16, 64}, at::kFloat), ConfigError);
 }
 
 TEST_P(NewTranscoder, ParametersChangeInPlace) {
@@ -124,8 +160,7 @@ TEST_P(NewTranscoder, ParametersChangeInPlace) {
   ASSERT_EQ(parameters[1].name, "b_enc_0");
   parameters[1].value.fill_(2.5);
   EXPECT_TRUE(at::equal(transcoder->pre_activations(0, x), at::full({2, 12}, 2.5F)));
-  ASSERT_EQ(parameters.back().name, "b_dec_2");
-  parameters.back().value.fill_(-1.5);
+  find_parameter(*transcoder, "b_dec_2").fill_(-1.5);
   const std::vector<at::Tensor> inputs(3, x);
   std::vector<at::Tensor> y_hat;
   transcoder->decode(encode(*transcoder, inputs), inputs, {0, 16}, y_hat);

@@ -4,6 +4,8 @@
 #include <ostream>
 
 #include "architectures/initial_weights.h"
+#include "architectures/pre_activation_loss.h"
+#include "architectures/sparsity.h"
 
 namespace crossloom::architectures {
 
@@ -49,13 +51,31 @@ KeepingSink::KeepingSink(const std::vector<Parameter>& parameters)
   }
 }
 
+at::Tensor Terms::pull(int64_t features) const {
+  return (at::arange(features, at::kDouble).remainder(3) + 1.0) * silent_pull;
+}
+
 Codes encode(const Transcoder& transcoder, const std::vector<at::Tensor>& x) {
   Codes codes;
   for (size_t l = 0; l < x.size(); ++l) {
     const auto layer = static_cast<int64_t>(l);
-    codes.push_back(transcoder.filter(layer, transcoder.propose(layer, x[l])));
+    const Candidates candidates = transcoder.propose(layer, x[l], Watch::kGradients);
+    std::optional<double> bar;
+    if (const int64_t kept = transcoder.batch_kept() * x[l].size(0); kept > 0) {
+      const at::Tensor sorted = std::get<0>(candidates.value.sort(0, /*descending=*/true));
+      bar = sorted.numel() < kept ? 0.0 : sorted[kept - 1].item<double>();
+    }
+    codes.push_back(transcoder.filter(layer, candidates, bar));
   }
   return codes;
+}
+
+std::vector<at::Tensor> decoder_norms(const Transcoder& transcoder) {
+  std::vector<at::Tensor> norms;
+  for (const at::Tensor& squares : transcoder.decoder_square_norms({0, transcoder.shape().width})) {
+    norms.push_back(squares.sqrt().to(transcoder.parameters().front().value.scalar_type()));
+  }
+  return norms;
 }
 
 std::vector<double> energies(const std::vector<at::Tensor>& y) {
@@ -68,7 +88,7 @@ std::vector<double> energies(const std::vector<at::Tensor>& y) {
 }
 
 StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
-                       const std::vector<at::Tensor>& y) {
+                       const std::vector<at::Tensor>& y, const Terms& terms) {
   const ColumnRange columns{0, transcoder.shape().width};
   const auto energy = energies(y);
   KeepingSink sink(transcoder.parameters());
@@ -77,16 +97,42 @@ StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tenso
   transcoder.decode(result.codes, x, columns, result.y_hat);
   std::vector<at::Tensor> y_grad(y.size());
   for (size_t l = 0; l < y.size(); ++l) {
-    result.loss += fvu_backward(y[l], result.y_hat[l], energy[l], y_grad[l]) / energy[l];
+    result.loss += squared_error_backward(y[l], result.y_hat[l], energy[l], y_grad[l]) / energy[l];
   }
-  result.value_grad = transcoder.decode_backward(result.codes, x, y_grad, columns, sink);
+  SparsityTerm sparsity;
+  if (terms.sparsity_weight > 0.0) {
+    sparsity = tanh_penalty(result.codes, decoder_norms(transcoder), terms.sparsity_weight,
+                            terms.sparsity_scale, terms.through_norms);
+    result.loss += sparsity.loss;
+  }
+  result.value_grad =
+      transcoder.decode_backward(result.codes, x, y_grad, columns, sparsity.norm_grad, sink);
   for (size_t l = 0; l < y.size(); ++l) {
-    transcoder.encode_backward(static_cast<int64_t>(l), x[l], result.codes[l], result.value_grad[l],
+    const auto layer = static_cast<int64_t>(l);
+    if (!sparsity.value_grad.empty()) {
+      result.value_grad[l].add_(sparsity.value_grad[l]);
+    }
+    at::Tensor silent_grad;
+    if (terms.silent_pull > 0.0) {
+      const at::Tensor pull = terms.pull(transcoder.shape().features).to(x[l].scalar_type());
+      result.loss += pre_activation_loss(transcoder, layer, x[l], result.codes[l], pull);
+      silent_grad = pull.neg();
+    }
+    transcoder.encode_backward(layer, x[l], result.codes[l], result.value_grad[l], silent_grad,
                                sink);
   }
   result.gradients = sink.gradients;
   result.finished_calls = sink.finished_calls;
   return result;
+}
+
+bool any_dense(const Codes& codes) {
+  return std::any_of(codes.begin(), codes.end(),
+                     [](const LayerCodes& layer) { return layer.dense.defined(); });
+}
+
+bool has_fixed_order(const Registry::Row& row, const Codes& codes) {
+  return !any_dense(codes) && !row.skip && row.topology != "clt-incremental";
 }
 
 at::Tensor dense(const LayerCodes& codes, int64_t features) {

@@ -47,6 +47,17 @@ class KeepingSink final : public ParameterSink {
   std::vector<int> finished_calls;
 };
 
+/// The terms beside the reconstruction; all of them at once by default.
+struct Terms {
+  double sparsity_weight = 0.02;  // λ / T
+  double sparsity_scale = 1.5;    // c
+  bool through_norms = true;
+  double silent_pull = 0.01;  // w_i = silent_pull · (1 + i mod 3)
+
+  static Terms none() { return {.sparsity_weight = 0.0, .silent_pull = 0.0}; }
+  at::Tensor pull(int64_t features) const;  // [F] float64
+};
+
 struct StepResult {
   double loss = 0.0;
   Codes codes;
@@ -56,19 +67,27 @@ struct StepResult {
   std::vector<int> finished_calls;    // as parameters()
 };
 
+/// As the trainer does: silent entries watched, BatchTopK's bar over these tokens.
 Codes encode(const Transcoder& transcoder, const std::vector<at::Tensor>& x);
+/// n_i of every layer, [L] of [F].
+std::vector<at::Tensor> decoder_norms(const Transcoder& transcoder);
 /// V_l of every layer.
 std::vector<double> energies(const std::vector<at::Tensor>& y);
-/// Σ_l FVU_l and all gradients, stage by stage.
+/// The loss (Σ_l FVU_l + terms) and all gradients, stage by stage.
 StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
-                       const std::vector<at::Tensor>& y);
+                       const std::vector<at::Tensor>& y, const Terms& terms = Terms::none());
 
 /// The same by dense at:: operations and backward(), in float64.
 StepResult oracle_step(const Registry::Row& row, const Transcoder& transcoder,
-                       const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y);
+                       const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y,
+                       const Terms& terms = Terms::none());
 
 /// Codes as a dense matrix [T, F].
 at::Tensor dense(const LayerCodes& codes, int64_t features);
+/// Whether some layer's codes went through GEMMs.
+bool any_dense(const Codes& codes);
+/// Whether every sum has one fixed order: no GEMM took part, whose order is the library's.
+bool has_fixed_order(const Registry::Row& row, const Codes& codes);
 /// Largest |a − b|.
 double distance(const at::Tensor& a, const at::Tensor& b);
 bool same_bits(const at::Tensor& a, const at::Tensor& b);

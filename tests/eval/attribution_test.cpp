@@ -40,6 +40,30 @@ class Attribution : public ::testing::TestWithParam<Case> {
         transcoder_->read_rows(feature.layer, index)[0]);
   }
 
+  /// The skips of every layer; empty when the architecture has none.
+  std::vector<at::Tensor> skips() const {
+    std::vector<at::Tensor> weights;
+    for (int64_t l = 0; transcoder_->skip_weight(0).defined() && l < 3; ++l) {
+      weights.push_back(transcoder_->skip_weight(l));
+    }
+    return weights;
+  }
+
+  /// The MLP outputs without what the skips carry: the frozen model's constants.
+  std::vector<at::Tensor> constant_outputs() const {
+    std::vector<at::Tensor> outputs;
+    for (size_t l = 0; l < run_.mlp_out.size(); ++l) {
+      outputs.push_back(run_.mlp_out[l].clone());
+      if (!skips().empty()) {
+        const int64_t others = run_.feature_input[l].size(0) - 1;
+        outputs[l]
+            .narrow(0, 1, others)
+            .sub_(at::matmul(run_.feature_input[l].narrow(0, 1, others), skips()[l].t()));
+      }
+    }
+    return outputs;
+  }
+
   models::Transformer model_ = test::make_tiny_model({.biases = GetParam().biases}, at::kDouble);
   at::Tensor tokens_ = test::random_tokens(9, 61, 8);
   models::FrozenRun run_ = models::record_frozen_run(model_, tokens_, GetParam().input);
@@ -73,7 +97,7 @@ TEST_P(Attribution, AdjointEqualsAutograd) {
   engine.add_feature_rows(all_features(), 64, rows);
   at::Tensor embedding = run_.embedding.clone().set_requires_grad(true);
   std::vector<at::Tensor> outputs;
-  for (const auto& o : run_.mlp_out) {
+  for (const auto& o : constant_outputs()) {
     outputs.push_back(o.clone().set_requires_grad(true));
   }
   for (size_t r = 0; r < rows.owners.size(); r += 7) {
@@ -82,7 +106,7 @@ TEST_P(Attribution, AdjointEqualsAutograd) {
       leaf.mutable_grad() = at::zeros_like(leaf);
     }
     embedding.mutable_grad() = at::zeros_like(embedding);
-    frozen_pre_activation(target, models::frozen_forward(model_, run_, embedding, outputs))
+    frozen_pre_activation(target, models::frozen_forward(model_, run_, embedding, outputs, skips()))
         .backward();
     std::vector<double> want(static_cast<size_t>(layout.first_target()), 0.0);
     for (size_t s = 0; s < local_.active.size(); ++s) {
@@ -135,7 +159,7 @@ TEST_P(Attribution, TenRandomEdgesEqualMeasuredPerturbations) {
     }
     const auto& source = local_.active[static_cast<size_t>(columns[pick])];
     const auto& target = local_.active[static_cast<size_t>(rows.owners[static_cast<size_t>(r)])];
-    auto outputs = run_.mlp_out;
+    auto outputs = constant_outputs();
     for (int64_t k = source.layer; k < 3; ++k) {
       const at::Tensor written =
           transcoder_->written_rows(source.layer, k, at::tensor({source.index}, at::kInt));
@@ -144,8 +168,9 @@ TEST_P(Attribution, TenRandomEdgesEqualMeasuredPerturbations) {
         outputs[static_cast<size_t>(k)][source.position].add_(written[0], source.activation);
       }
     }
-    const auto before = models::frozen_forward(model_, run_, run_.embedding, run_.mlp_out);
-    const auto after = models::frozen_forward(model_, run_, run_.embedding, outputs);
+    const auto before =
+        models::frozen_forward(model_, run_, run_.embedding, constant_outputs(), skips());
+    const auto after = models::frozen_forward(model_, run_, run_.embedding, outputs, skips());
     const double change =
         (frozen_pre_activation(target, after) - frozen_pre_activation(target, before))
             .item<double>();
@@ -193,7 +218,13 @@ INSTANTIATE_TEST_SUITE_P(Cases, Attribution,
                                            Case{HookPoint::kMlpIn, "plt-topk", true},
                                            Case{HookPoint::kResidMid, "clt-topk", true},
                                            Case{HookPoint::kMlpNormalized, "clt-topk", true},
-                                           Case{HookPoint::kResidMid, "plt-topk", false}),
+                                           Case{HookPoint::kResidMid, "plt-topk", false},
+                                           Case{HookPoint::kMlpIn, "plt-topk-skip", false},
+                                           Case{HookPoint::kResidMid, "clt-jumprelu-skip", true},
+                                           Case{HookPoint::kMlpNormalized,
+                                                "clt-incremental-topk-skip", true},
+                                           Case{HookPoint::kMlpIn, "clt-source-tied", true},
+                                           Case{HookPoint::kMlpIn, "plt-batchtopk", false}),
                          [](const auto& row) { return fmt::format("case{}", row.index); });
 
 TEST(SalientTargets, StopAtTheProbabilityAndBreakTiesByLowerId) {

@@ -68,7 +68,8 @@ TEST_F(Quality, MeanPredictorHasNmseOne) {
         at::tensor(std::vector<double>(shards_.statistics().targets.mean.begin() + l * 24,
                                        shards_.statistics().targets.mean.begin() + (l + 1) * 24),
                    at::kDouble);
-    transcoder_->parameters()[7 + 2 * i].value.copy_(mean / normalizer_.sigma_out()[i]);
+    architectures::find_parameter(*transcoder_, fmt::format("b_dec_{}", l))
+        .copy_(mean / normalizer_.sigma_out()[i]);
   }
   const auto single = make_single_communicator();
   const auto got = evaluate_reconstruction(*transcoder_, normalizer_, shards_, all, *single);

@@ -6,8 +6,9 @@
 
 #include "tests/support/expect_error.h"
 #include "tests/trainer/training_helpers.h"
-#include "trainer/dead_features.h"
 #include "trainer/exchange.h"
+#include "trainer/feature_density.h"
+#include "trainer/schedule.h"
 
 namespace crossloom::trainer {
 namespace {
@@ -20,7 +21,7 @@ TEST(Adam, FollowsItsFormula) {
   double want = 1.0, m = 0.0, v = 0.0;
   for (int64_t step = 1; step <= 5; ++step) {
     const double g = 0.3 * static_cast<double>(step) - 1.0;
-    adam.update(w, at::full({3}, g, at::kDouble), step, 0.1, 0.5);
+    adam.update(w, at::full({3}, g, at::kDouble), 0, step, 0.1, 0.5);
     m = 0.9 * m + 0.1 * (0.5 * g);
     v = 0.999 * v + 0.001 * 0.25 * g * g;
     const double t = static_cast<double>(step);
@@ -37,9 +38,9 @@ TEST(Adam, BitsDoNotDependOnSlicing) {
   Adam first({}, 400, at::kFloat);
   Adam second({}, 600, at::kFloat);
   for (int64_t step = 1; step <= 3; ++step) {
-    all.update(whole, gradient, step, 0.01, 1.0);
-    first.update(sliced.narrow(0, 0, 400), gradient.narrow(0, 0, 400), step, 0.01, 1.0);
-    second.update(sliced.narrow(0, 400, 600), gradient.narrow(0, 400, 600), step, 0.01, 1.0);
+    all.update(whole, gradient, 0, step, 0.01, 1.0);
+    first.update(sliced.narrow(0, 0, 400), gradient.narrow(0, 0, 400), 0, step, 0.01, 1.0);
+    second.update(sliced.narrow(0, 400, 600), gradient.narrow(0, 400, 600), 0, step, 0.01, 1.0);
   }
   EXPECT_TRUE(at::equal(whole, sliced));
 }
@@ -56,13 +57,61 @@ TEST(Schedule, WarmsUpThenFallsToZero) {
   EXPECT_DOUBLE_EQ(learning_rate_at(options, 1, 10), 2.0);
 }
 
-TEST(DeadFeatures, CountTokensSinceTheLastFiring) {
-  DeadFeatures dead(2, 2);
-  dead.update(at::tensor({1, 0, 0, 3}, at::kLong).view({2, 2}), 100);
-  dead.update(at::tensor({0, 0, 0, 1}, at::kLong).view({2, 2}), 100);
-  EXPECT_EQ(dead.silent_tokens().view(-1)[0].item<int64_t>(), 100);
-  EXPECT_EQ(dead.dead_share(150), (std::vector<double>{0.5, 0.5}));
-  EXPECT_EQ(dead.dead_share(100), (std::vector<double>{1.0, 0.5}));
+TEST(Schedule, CosineConstantAndFinalDecay) {
+  AdamOptions options;
+  options.learning_rate = 1.0;
+  options.warmup_steps = 0;
+  options.decay = "constant";
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 99, 100), 1.0);
+  options.decay = "linear";
+  options.decay_share = 0.2;  // constant, then linear over the last fifth
+  options.final_rate = 0.1;
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 80, 100), 1.0);
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 81, 100), 1.0);
+  EXPECT_NEAR(learning_rate_at(options, 91, 100), 0.55, 1e-12);
+  EXPECT_NEAR(learning_rate_at(options, 100, 100), 0.1 + 0.9 / 20.0, 1e-12);
+  options.decay = "cosine";
+  options.decay_share = 1.0;
+  options.final_rate = 0.0;
+  EXPECT_NEAR(learning_rate_at(options, 51, 100), 0.5, 1e-12);
+}
+
+TEST(Schedule, SparsityRampsAndKAnneals) {
+  SparsityOptions sparsity;
+  sparsity.weight = 2.0;
+  sparsity.ramp_share = 0.5;
+  EXPECT_DOUBLE_EQ(sparsity_weight_at(sparsity, 25, 100), 1.0);
+  EXPECT_DOUBLE_EQ(sparsity_weight_at(sparsity, 50, 100), 2.0);
+  EXPECT_DOUBLE_EQ(sparsity_weight_at(sparsity, 90, 100), 2.0);
+  sparsity.ramp = "cosine";
+  EXPECT_NEAR(sparsity_weight_at(sparsity, 25, 100), 1.0, 1e-12);
+  EXPECT_LT(sparsity_weight_at(sparsity, 10, 100), 0.4);
+  KAnnealingOptions annealing;
+  EXPECT_EQ(kept_at(annealing, 16, 1, 100), 16);
+  annealing.start = 256;
+  EXPECT_EQ(kept_at(annealing, 16, 1, 100), 256);
+  EXPECT_EQ(kept_at(annealing, 16, 26, 100), 64);  // half way in the exponent
+  EXPECT_EQ(kept_at(annealing, 16, 51, 100), 16);
+}
+
+TEST(FeatureDensity, FollowsItsFormulaAndForgetsAfterItsTimeConstant) {
+  constexpr double kWindow = 1000.0;
+  FeatureDensity density(1, 2, kWindow, 1e-3);
+  EXPECT_EQ(density.dead_share(), std::vector<double>{0.0});  // nothing seen yet
+  density.update(at::tensor({10, 0}, at::kLong).view({1, 2}), 100);
+  EXPECT_NEAR(density.density().view(-1)[0].item<double>(), (1.0 - std::exp(-0.1)) * 0.1, 1e-15);
+  EXPECT_EQ(density.dead_share(), std::vector<double>{0.5});
+  // A feature of density 0.1 that stops is dead after τ ln(ρ₀/ρ_min) tokens, bias correction aside.
+  for (int i = 0; i < 100; ++i) {
+    density.update(at::tensor({10, 10}, at::kLong).view({1, 2}), 100);
+  }
+  const auto limit = static_cast<int>(kWindow * std::log(0.1 / 1e-3) / 100.0);
+  for (int i = 0; i < limit; ++i) {
+    EXPECT_EQ(density.dead_share(), std::vector<double>{0.0});
+    density.update(at::zeros({1, 2}, at::kLong), 100);
+  }
+  density.update(at::zeros({1, 2}, at::kLong), 100);
+  EXPECT_EQ(density.dead_share(), std::vector<double>{1.0});
 }
 
 TEST(Exchange, AddsInShardOrderForAnyRankCount) {

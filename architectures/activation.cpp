@@ -1,0 +1,33 @@
+#include "architectures/activation.h"
+
+namespace crossloom::architectures {
+
+const std::vector<Parameter>& Activation::parameters() const {
+  static const std::vector<Parameter> none;
+  return none;
+}
+
+LayerCodes Activation::filter(int64_t /*layer*/, const Candidates& merged,
+                              std::optional<double> /*bar*/) const {
+  return merged;
+}
+
+at::Tensor Activation::backward(int64_t /*layer*/, const LayerCodes& /*codes*/,
+                                const at::Tensor& value_grad, const at::Tensor& /*silent_grad*/,
+                                ParameterSink& /*sink*/) const {
+  return value_grad;
+}
+
+at::Tensor Activation::thresholds(int64_t /*layer*/) const {
+  return {};
+}
+
+void Activation::set_kept(int64_t /*k*/) {
+  throw ConfigError({.what = "this activation has no K to anneal",
+                     .expected = "a TopK or BatchTopK architecture",
+                     .got = describe(),
+                     .where = "k_start",
+                     .hint = "leave k_start at 0"});
+}
+
+}  // namespace crossloom::architectures

@@ -1,0 +1,19 @@
+// AuxK of the TopK types: dead features learn to reconstruct what is missing (transcoders.md 6.4).
+//
+//   e = y − ŷ (constant),   ê = decode of the k_aux largest positive pre-activations among dead
+//   features per layer and token, without bias and skip, to all of their targets
+//   Loss_aux = α · Σ_l m_l · Σ_t ‖ê_t − e_t‖² / Σ_t ‖e_t − ē‖²,   m_l = min(dead_l / k_aux, 1)
+//
+// Usual: α = 1/32, k_aux = 512 or D/2.
+#pragma once
+
+#include "architectures/transcoder.h"
+
+namespace crossloom::architectures {
+
+/// Codes of the dead features alone: dead bool [F]; at most k per token. A layer without dead
+/// features has none.
+LayerCodes dead_feature_codes(const Transcoder& transcoder, int64_t layer, const at::Tensor& x,
+                              const at::Tensor& dead, int64_t k);
+
+}  // namespace crossloom::architectures

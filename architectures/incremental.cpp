@@ -1,0 +1,77 @@
+#include "architectures/incremental.h"
+
+#include "architectures/kernels/dense_codes.h"
+
+namespace crossloom::architectures {
+
+bool Incremental::runs_dense(const Codes& codes, int64_t target) const {
+  int64_t pairs = 0;  // coded entries, once per pair they take part in
+  for (int64_t source = 0; source <= target; ++source) {
+    pairs += codes[static_cast<size_t>(source)].count() * (target + 1 - source);
+  }
+  const auto cells = static_cast<double>(codes.front().tokens() * shape().features * (target + 1));
+  return static_cast<double>(pairs) > kDenseShare * cells;
+}
+
+void Incremental::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
+                             const at::Tensor& y_hat) const {
+  if (!runs_dense(codes, target)) {
+    DecoderTopology::add_writes(target, codes, columns, y_hat);
+    return;
+  }
+  at::Tensor running = at::zeros({y_hat.size(0), shape().features}, y_hat.options());  // [T, F]
+  for (int64_t source = 0; source <= target; ++source) {
+    const LayerCodes& layer = codes[static_cast<size_t>(source)];
+    running.add_(kernels::densify(layer, layer.value, shape().features));
+  }
+  at::Tensor sum = y_hat;
+  sum.addmm_(running, weights(target).narrow(1, columns.begin, columns.width()));
+}
+
+void Incremental::add_all_writes(const Codes& codes, ColumnRange columns,
+                                 const std::vector<at::Tensor>& y_hat) const {
+  if (!runs_dense(codes, shape().layers - 1)) {
+    DecoderTopology::add_all_writes(codes, columns, y_hat);
+    return;
+  }
+  at::Tensor running = at::zeros({y_hat[0].size(0), shape().features}, y_hat[0].options());
+  for (int64_t target = 0; target < shape().layers; ++target) {
+    const LayerCodes& layer = codes[static_cast<size_t>(target)];
+    running.add_(kernels::densify(layer, layer.value, shape().features));
+    at::Tensor sum = y_hat[static_cast<size_t>(target)];
+    sum.addmm_(running, weights(target).narrow(1, columns.begin, columns.width()));
+  }
+}
+
+CodeGradients Incremental::decode_backward(const Codes& codes,
+                                           const std::vector<at::Tensor>& y_grad,
+                                           ColumnRange columns,
+                                           const std::vector<at::Tensor>& norm_grad,
+                                           ParameterSink& sink) const {
+  check_call(codes, columns);
+  const int64_t layers = shape().layers;
+  if (!runs_dense(codes, layers - 1)) {
+    return DecoderTopology::decode_backward(codes, y_grad, columns, norm_grad, sink);
+  }
+  const at::TensorOptions options = y_grad[0].options();
+  at::Tensor running = at::zeros({codes[0].tokens(), shape().features}, options);  // s, [T, F]
+  for (int64_t target = 0; target < layers; ++target) {
+    const auto l = static_cast<size_t>(target);
+    running.add_(kernels::densify(codes[l], codes[l].value, shape().features));
+    const at::Tensor weight_grad = sink.gradient(weight_number(target));
+    at::Tensor part = weight_grad.narrow(1, columns.begin, columns.width());
+    part.addmm_(running.t(), y_grad[l]);
+    add_norm_gradients(norm_grad, columns, target, weight_grad);
+    sink.finished(weight_number(target));
+  }
+  CodeGradients gradients(codes.size());
+  at::Tensor suffix = at::zeros_like(running);  // Σ_{l' ≥ l} Δ^{l'} W_dec^{l'}ᵀ, [T, F]
+  for (int64_t source = layers - 1; source >= 0; --source) {
+    const auto l = static_cast<size_t>(source);
+    suffix.addmm_(y_grad[l], weights(source).narrow(1, columns.begin, columns.width()).t());
+    gradients[l] = kernels::gather_entries(codes[l], suffix);
+  }
+  return gradients;
+}
+
+}  // namespace crossloom::architectures

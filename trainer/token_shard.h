@@ -1,0 +1,74 @@
+// One virtual token shard's part of a step: T/S normalised tokens, their codes, reconstruction and
+// gradients. Everything that needs the whole batch comes in as StepTerms; this file knows no ranks.
+//
+//   Loss = Σ_l Σ_t ‖y − ŷ‖² / N_l                        reconstruction   (losses.h)
+//        + (λ/T) Σ tanh(c n a)                           sparsity         (sparsity.h)
+//        + Σ_{silent} w_i (θ_i − h)                      pre-activation   (pre_activation_loss.h)
+//        + Σ_l α m_l Σ_t ‖ê − e‖² / V^e_l                AuxK             (auxk.h)
+#pragma once
+
+#include <vector>
+
+#include "architectures/transcoder.h"
+#include "data/batch.h"
+#include "data/normalizer.h"
+
+namespace crossloom::trainer {
+
+/// What a step is made of, the same for every shard and rank.
+struct StepTerms {
+  std::vector<double> denominators;     // [L] N_l
+  std::vector<double> bars;             // [L] of BatchTopK; empty: none
+  std::vector<at::Tensor> norms;        // [L] of [F] n_i; empty: no tanh penalty
+  double sparsity_weight = 0.0;         // λ / T
+  double sparsity_scale = 0.0;          // c
+  bool through_norms = false;           //
+  std::vector<at::Tensor> silent_pull;  // [L] of [F] w_i; empty: no pre-activation loss
+  at::Tensor dead;                      // bool [L, F]; undefined: no AuxK
+  int64_t auxk = 0;                     // k_aux
+  std::vector<double> auxk_weights;     // [L] α m_l / V^e_l
+};
+
+/// Sums over a shard's tokens, in float64; they add up over shards.
+struct ShardSums {
+  std::vector<double> squared;    // [L] Σ ‖y − ŷ‖²
+  std::vector<double> kept;       // [L] active codes
+  double sparsity = 0.0;          // the loss terms, weights included
+  double pre_activation = 0.0;    //
+  std::vector<double> auxiliary;  // [L] Σ ‖ê − e‖²
+};
+
+class TokenShard {
+ public:
+  TokenShard(const architectures::TranscoderShape& shape, int64_t tokens,
+             const at::TensorOptions& options);
+
+  /// Rows [begin, begin + tokens) of the batch, normalised.
+  void load(const data::Batch& batch, int64_t begin, const data::Normalizer& normalizer);
+  void propose(const architectures::Transcoder& transcoder, architectures::Watch watch);
+  /// Codes, reconstruction, its error and gradient.
+  void forward(const architectures::Transcoder& transcoder, const StepTerms& terms);
+  /// All parameter gradients into the sink.
+  void backward(const architectures::Transcoder& transcoder, const StepTerms& terms,
+                architectures::ParameterSink& sink);
+
+  const std::vector<at::Tensor>& targets() const { return y_; }  // [L] of [T/S, D]
+  /// y − ŷ of one layer, [T/S, D].
+  at::Tensor residual(size_t layer) const { return y_[layer] - y_hat_[layer]; }
+  const std::vector<architectures::Candidates>& candidates() const { return candidates_; }
+  const ShardSums& sums() const { return sums_; }
+  /// Adds how often each feature was active: int64 [L, F].
+  void count_active(const at::Tensor& fired) const;
+
+ private:
+  void add_auxk(const architectures::Transcoder& transcoder, const StepTerms& terms,
+                architectures::ParameterSink& sink);
+
+  architectures::TranscoderShape shape_;
+  std::vector<at::Tensor> x_, y_, y_hat_, y_grad_;  // [L] of [T/S, D]
+  std::vector<architectures::Candidates> candidates_;
+  architectures::Codes codes_;
+  ShardSums sums_;
+};
+
+}  // namespace crossloom::trainer
