@@ -63,19 +63,50 @@ ShardIdentity synthetic_identity(const SyntheticOptions& options) {
           .context_len = options.document_rows + 1};
 }
 
+at::Tensor synthetic_readers(const SyntheticOptions& options) {
+  return directions(options.features, options.width,
+                    Rng(options.seed, Purpose::kTest).with(0x72656164));
+}
+
+at::Tensor synthetic_linear(const SyntheticOptions& options, int64_t target) {
+  const Rng rng = Rng(options.seed, Purpose::kTest).with(0x6c696e656172).with(uint64_t(target));
+  return options.linear ? directions(options.width, options.width, rng)
+                        : at::zeros({options.width, options.width}, at::kFloat);
+}
+
+at::Tensor synthetic_writers(const SyntheticOptions& options, int64_t target) {
+  const Rng rng = Rng(options.seed, Purpose::kTest).with(0x7772697465);
+  const at::Tensor source = at::arange(options.features, at::kLong).remainder(options.layers);
+  const at::Tensor reaches =
+      options.writes == "own" ? source.eq(target) : source.le(target);  // bool [G]
+  const Rng of_target = rng.with(uint64_t(target));
+  if (options.writes == "source") {
+    return directions(options.features, options.width, rng) * reaches.unsqueeze(1);
+  }
+  if (options.writes == "target") {
+    const int64_t per_layer = (options.features + options.layers - 1) / options.layers;
+    const at::Tensor number =
+        at::arange(options.features, at::kLong).div(options.layers, "floor");  // within its layer
+    return directions(per_layer, options.width, of_target).index_select(0, number) *
+           reaches.unsqueeze(1);
+  }
+  return directions(options.features, options.width, of_target) * reaches.unsqueeze(1);
+}
+
 Batch synthetic_rows(const SyntheticOptions& options, int64_t first, int64_t count) {
-  const Rng rng(options.seed, Purpose::kTest);
   const at::Tensor a = strengths(options, first, count);
   const at::Tensor source = at::arange(options.features, at::kLong).remainder(options.layers);
-  const at::Tensor readers = directions(options.features, options.width, rng.with(0x72656164));
+  const at::Tensor readers = synthetic_readers(options);
   Batch batch;
   for (int64_t layer = 0; layer < options.layers; ++layer) {
-    const at::Tensor writers =
-        directions(options.features, options.width, rng.with(0x7772697465).with(uint64_t(layer)));
     const at::Tensor x =
         at::mm(a * source.eq(layer), readers) + noise(options, layer, first, count);
     batch.x.push_back(x.to(at::kBFloat16));
-    batch.y.push_back(at::mm(a * source.le(layer), writers).to(at::kBFloat16));
+    at::Tensor y = at::mm(a, synthetic_writers(options, layer));
+    if (options.linear) {
+      y += at::mm(x, synthetic_linear(options, layer));
+    }
+    batch.y.push_back(y.to(at::kBFloat16));
   }
   const at::Tensor row = at::arange(first, first + count, at::kLong);
   batch.tokens = row.remainder(1000).to(at::kInt);
