@@ -9,6 +9,7 @@
 #include "common/mapped_file.h"
 #include "common/output_file.h"
 #include "common/tensor_file.h"
+#include "trainer/weights_file.h"
 
 namespace crossloom::trainer {
 namespace {
@@ -17,7 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kFormatVersion = 1;
 constexpr size_t kManifestLimit_bytes = size_t{16} << 20;
-constexpr const char* kWeightsFile = "weights.safetensors";
 constexpr const char* kFeaturesFile = "features.safetensors";
 constexpr const char* kConfigFile = "config.yaml";
 
@@ -43,44 +43,6 @@ OwnRange own_range(const TrainingState& state) {
   const int64_t block = state.step.weights().block_size();
   const int64_t begin = exchange.first_shard() * block;
   return {std::min(begin, total), std::min(begin + exchange.local_shards() * block, total), total};
-}
-
-at::Tensor scales(const std::vector<double>& values) {
-  return at::tensor(values, at::TensorOptions(at::kDouble));
-}
-
-Json identity_json(const RunIdentity& identity) {
-  const auto& s = identity.shards;
-  return {{"model", s.model},
-          {"model_revision", s.model_revision},
-          {"tokenizer_hash", s.tokenizer_hash},
-          {"hook_in", s.hook_in},
-          {"hook_out", s.hook_out},
-          {"bos_policy", s.bos_policy},
-          {"context_len", s.context_len},
-          {"layers", identity.shape.layers},
-          {"width", identity.shape.width},
-          {"features", identity.shape.features}};
-}
-
-/// Weights in training space with the scales that fold them, and all that identifies them: the one
-/// file that evaluation needs.
-void write_weights(const std::string& folder, const TrainingState& state) {
-  std::vector<TensorToWrite> tensors;
-  for (const auto& parameter : state.parameters) {
-    tensors.push_back(to_write(parameter.name, parameter.value));
-  }
-  const at::Tensor sigma_in = scales(state.normalizer.sigma_in());
-  const at::Tensor sigma_out = scales(state.normalizer.sigma_out());
-  tensors.push_back(to_write("sigma_in", sigma_in));
-  tensors.push_back(to_write("sigma_out", sigma_out));
-  tensors.push_back(to_write("target_mean", state.target_means));
-  write_tensor_file(in(folder, kWeightsFile), tensors,
-                    {{"format", "crossloom-transcoder"},
-                     {"version", fmt::format("{}", kFormatVersion)},
-                     {"transcoder", options_to_yaml(state.options.transcoder)},
-                     {"loader", options_to_yaml(state.options.loader)},
-                     {"identity", identity_json(state.identity).dump()}});
 }
 
 std::string optimizer_file(int64_t rank) {
@@ -183,7 +145,9 @@ void write_rank_files(const std::string& folder, const TrainingState& state,
                       Communicator& communicator) {
   write_optimizer(folder, state, communicator.rank());
   if (communicator.rank() == 0) {
-    write_weights(folder, state);
+    write_weights_file(
+        folder, {state.parameters, state.normalizer, state.target_means, state.options.transcoder,
+                 state.options.loader, state.identity.shape, state.identity.shards});
     write_tensor_file(in(folder, kFeaturesFile),
                       {to_write("density", state.density.density()),
                        to_write("tokens_seen", state.density.seen())},
@@ -216,13 +180,13 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
           {"ranks", communicator.size()},
           {"virtual_shards", state.step.exchange().shards()},
           {"sampler", {{"seed", state.options.loader.seed}, {"next_step", step}}},
-          {"identity", identity_json(state.identity)},
+          {"identity", identity_json(state.identity.shape, state.identity.shards)},
           {"files", files}};
 }
 
 int64_t check_same_run(const std::string& folder, const TrainingState& state) {
   const Json manifest = read_manifest(folder);
-  const Json want = identity_json(state.identity);
+  const Json want = identity_json(state.identity.shape, state.identity.shards);
   const Json got = json_field<Json>(manifest, "identity", folder);
   for (const auto& [key, value] : want.items()) {
     if (!got.contains(key) || got[key] != value) {

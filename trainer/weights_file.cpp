@@ -1,0 +1,53 @@
+#include "trainer/weights_file.h"
+
+#include <filesystem>
+
+#include "common/tensor_file.h"
+
+namespace crossloom::trainer {
+namespace {
+
+constexpr int kFormatVersion = 1;
+
+TensorToWrite to_write(const std::string& name, const at::Tensor& tensor) {
+  return {name, dtype_of(tensor), tensor.sizes().vec(), bytes_of(tensor)};
+}
+
+at::Tensor scales(const std::vector<double>& values) {
+  return at::tensor(values, at::TensorOptions(at::kDouble));
+}
+
+}  // namespace
+
+Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards) {
+  return {{"model", shards.model},
+          {"model_revision", shards.model_revision},
+          {"tokenizer_hash", shards.tokenizer_hash},
+          {"hook_in", shards.hook_in},
+          {"hook_out", shards.hook_out},
+          {"bos_policy", shards.bos_policy},
+          {"context_len", shards.context_len},
+          {"layers", shape.layers},
+          {"width", shape.width},
+          {"features", shape.features}};
+}
+
+void write_weights_file(const std::string& folder, const WeightsFile& file) {
+  std::vector<TensorToWrite> tensors;
+  for (const auto& parameter : file.parameters) {
+    tensors.push_back(to_write(parameter.name, parameter.value));
+  }
+  const at::Tensor sigma_in = scales(file.normalizer.sigma_in());
+  const at::Tensor sigma_out = scales(file.normalizer.sigma_out());
+  tensors.push_back(to_write("sigma_in", sigma_in));
+  tensors.push_back(to_write("sigma_out", sigma_out));
+  tensors.push_back(to_write("target_mean", file.target_means));
+  write_tensor_file((std::filesystem::path(folder) / kWeightsFile).string(), tensors,
+                    {{"format", "crossloom-transcoder"},
+                     {"version", fmt::format("{}", kFormatVersion)},
+                     {"transcoder", options_to_yaml(file.transcoder)},
+                     {"loader", options_to_yaml(file.loader)},
+                     {"identity", identity_json(file.shape, file.shards).dump()}});
+}
+
+}  // namespace crossloom::trainer

@@ -1,0 +1,34 @@
+// weights.safetensors: a transcoder in training space with the scales that fold it, and all that
+// identifies it: the one file that evaluation needs (trainer/CHECKPOINT.md; read by
+// eval/trained_transcoder.h).
+#pragma once
+
+#include <string>
+
+#include "architectures/transcoder.h"
+#include "common/json_file.h"
+#include "data/loader.h"
+#include "data/normalizer.h"
+#include "data/shard_identity.h"
+
+namespace crossloom::trainer {
+
+inline constexpr const char* kWeightsFile = "weights.safetensors";
+
+struct WeightsFile {
+  const std::vector<architectures::Parameter>& parameters;
+  const data::Normalizer& normalizer;
+  const at::Tensor& target_means;  // float64 [L, D], of the raw targets
+  const architectures::TranscoderOptions& transcoder;
+  const data::LoaderOptions& loader;
+  const architectures::TranscoderShape& shape;
+  const data::ShardIdentity& shards;
+};
+
+/// What a transcoder must be used with: model, tokenizer, hooks, BOS policy, sizes.
+Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards);
+
+/// Atomic. Throws DataError.
+void write_weights_file(const std::string& folder, const WeightsFile& file);
+
+}  // namespace crossloom::trainer
