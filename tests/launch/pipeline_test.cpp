@@ -157,6 +157,17 @@ TEST_F(Pipeline, WrongCommandLines) {
   EXPECT_FALSE(std::filesystem::exists(path("x")));
 }
 
+TEST_F(Pipeline, SwitchesStandAloneOrTakeAValue) {
+  const auto deterministic = [](const std::string& flags) {
+    const auto result = test::crossloom(train_arguments("x") + " " + flags + " --dry-run");
+    return result.output.find("deterministic: true") != std::string::npos;
+  };
+  EXPECT_FALSE(deterministic(""));
+  EXPECT_TRUE(deterministic("--deterministic"));
+  EXPECT_TRUE(deterministic("--deterministic true"));
+  EXPECT_FALSE(deterministic("--deterministic false"));
+}
+
 TEST_F(Pipeline, MissingThings) {
   expect_failure(test::crossloom_ranks(
                      2, "harvest /nowhere --text " + path("text") + " --output " + path("y")),
