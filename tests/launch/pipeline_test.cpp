@@ -121,8 +121,8 @@ TEST_F(Pipeline, TwoRanksHarvestWhatOneDoes) {
 TEST_F(Pipeline, HelpOfEveryCommand) {
   const auto overview = test::crossloom("--help");
   EXPECT_EQ(overview.exit_code, 0);
-  for (const char* command :
-       {"harvest", "train", "eval", "graph", "inspect", "generate", "perplexity", "bench"}) {
+  for (const char* command : {"harvest", "train", "eval", "graph", "inspect", "generate",
+                              "perplexity", "prompts", "bench"}) {
     EXPECT_NE(overview.output.find(command), std::string::npos);
     const auto help = test::crossloom(std::string(command) + " --help");
     EXPECT_EQ(help.exit_code, 0) << help.output;
