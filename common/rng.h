@@ -24,6 +24,9 @@ enum class Purpose : uint64_t {
   kEdgeChoice = 9,
   kHeldOutDocuments = 20,
   kDocumentOrder = 21,
+  kPromptDocuments = 22,
+  kPromptWindows = 23,
+  kPromptPositions = 24,
 };
 
 class Rng {

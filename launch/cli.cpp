@@ -198,7 +198,8 @@ Invocation parse_command_line(const std::vector<std::string>& arguments) {
                                       flag.name) != command.positionals.end();
     auto* entry = app.add_option(option_name(flag.name, positional), values[i], flag.help);
     entry->default_str(flag.value)->type_name("");
-    flag.is_switch ? entry->expected(0, 1)->default_str(flag.value)
+    // CLI11 takes the default text for the value of a switch that stands alone.
+    flag.is_switch ? entry->expected(0, 1)->default_str("true")->option_text("=" + flag.value)
                    : entry->expected(1, flag.is_list ? -1 : 1);
     entries.push_back(entry);
   }

@@ -13,6 +13,7 @@ Command calibrate_command();
 Command inspect_command();
 Command generate_command();
 Command perplexity_command();
+Command prompts_command();
 Command bench_command();
 
 }  // namespace crossloom::launch

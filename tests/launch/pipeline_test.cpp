@@ -121,8 +121,8 @@ TEST_F(Pipeline, TwoRanksHarvestWhatOneDoes) {
 TEST_F(Pipeline, HelpOfEveryCommand) {
   const auto overview = test::crossloom("--help");
   EXPECT_EQ(overview.exit_code, 0);
-  for (const char* command :
-       {"harvest", "train", "eval", "graph", "inspect", "generate", "perplexity", "bench"}) {
+  for (const char* command : {"harvest", "train", "eval", "graph", "inspect", "generate",
+                              "perplexity", "prompts", "bench"}) {
     EXPECT_NE(overview.output.find(command), std::string::npos);
     const auto help = test::crossloom(std::string(command) + " --help");
     EXPECT_EQ(help.exit_code, 0) << help.output;
@@ -155,6 +155,17 @@ TEST_F(Pipeline, WrongCommandLines) {
   expect_failure(result, {"batch_tokns", "batch_tokens", "bad.yaml:3"});
   EXPECT_EQ(result.exit_code, kExitUsage);
   EXPECT_FALSE(std::filesystem::exists(path("x")));
+}
+
+TEST_F(Pipeline, SwitchesStandAloneOrTakeAValue) {
+  const auto deterministic = [](const std::string& flags) {
+    const auto result = test::crossloom(train_arguments("x") + " " + flags + " --dry-run");
+    return result.output.find("deterministic: true") != std::string::npos;
+  };
+  EXPECT_FALSE(deterministic(""));
+  EXPECT_TRUE(deterministic("--deterministic"));
+  EXPECT_TRUE(deterministic("--deterministic true"));
+  EXPECT_FALSE(deterministic("--deterministic false"));
 }
 
 TEST_F(Pipeline, MissingThings) {
