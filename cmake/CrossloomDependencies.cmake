@@ -1,9 +1,10 @@
-# Everything from outside, once. README, "What it is built from", says what each is for.
+# Everything from outside, once; also what the installed package looks for. README, "What it is built from", says what each is for.
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
 if(NOT TARGET yaml-cpp::yaml-cpp)  # 0.7 has only the short name
-  add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
+  add_library(yaml-cpp::yaml-cpp INTERFACE IMPORTED)
+  target_link_libraries(yaml-cpp::yaml-cpp INTERFACE yaml-cpp)
 endif()
 
 find_path(CROSSLOOM_PCRE2_INCLUDE pcre2.h REQUIRED)
@@ -20,7 +21,7 @@ set_target_properties(PCRE2::pcre2 PROPERTIES
   INTERFACE_COMPILE_DEFINITIONS PCRE2_CODE_UNIT_WIDTH=8)
 
 find_path(CROSSLOOM_XXHASH_INCLUDE xxhash.h REQUIRED)
-add_library(crossloom_xxhash INTERFACE)
+add_library(crossloom_xxhash INTERFACE IMPORTED)
 target_include_directories(crossloom_xxhash SYSTEM INTERFACE ${CROSSLOOM_XXHASH_INCLUDE})
 target_compile_definitions(crossloom_xxhash INTERFACE XXH_INLINE_ALL)
 
@@ -35,4 +36,3 @@ set(HDF5_PREFER_PARALLEL OFF)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(CLI11 REQUIRED)
 
-include(CrossloomCuda)

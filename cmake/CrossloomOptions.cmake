@@ -30,12 +30,14 @@ endif()
 
 add_library(crossloom_build_flags INTERFACE)
 target_compile_options(crossloom_build_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion>
-  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CROSSLOOM_WERROR}>>:-Werror>)
-target_include_directories(crossloom_build_flags INTERFACE ${PROJECT_SOURCE_DIR})
+  $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-Wall$<SEMICOLON>-Wextra$<SEMICOLON>-Wpedantic$<SEMICOLON>-Wshadow$<SEMICOLON>-Wconversion>>
+  $<BUILD_INTERFACE:$<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CROSSLOOM_WERROR}>>:-Werror>>)
+target_compile_features(crossloom_build_flags INTERFACE cxx_std_20)
+target_include_directories(crossloom_build_flags INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/crossloom>)
 find_program(CROSSLOOM_MOLD mold)
 if(CROSSLOOM_MOLD)
-  target_link_options(crossloom_build_flags INTERFACE -fuse-ld=mold)
+  target_link_options(crossloom_build_flags INTERFACE $<BUILD_INTERFACE:-fuse-ld=mold>)
 endif()
 if(CROSSLOOM_SANITIZE)
   target_compile_options(crossloom_build_flags INTERFACE

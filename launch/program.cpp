@@ -1,0 +1,67 @@
+#include "launch/program.h"
+
+#include <cstdio>
+#include <new>
+
+#include "common/log.h"
+#include "common/mpi_environment.h"
+#include "launch/cli.h"
+
+namespace crossloom::launch {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+std::unique_ptr<Communicator> world(const MpiEnvironment& mpi) {
+  return mpi.size() > 1 ? make_mpi_communicator() : make_single_communicator();
+}
+
+void run(const MpiEnvironment& mpi, const std::vector<std::string>& arguments) {
+  Invocation invocation = parse_command_line(arguments);
+  if (invocation.command == nullptr) {
+    if (mpi.rank() == 0) {
+      std::fputs(invocation.text.c_str(), stdout);
+    }
+    return;
+  }
+  const auto communicator = world(mpi);
+  Context context{*communicator, invocation.dry_run};
+  if (invocation.dry_run && mpi.rank() == 0) {
+    std::fputs(options_to_yaml(*invocation.options).c_str(), stdout);
+  }
+  invocation.command->run(*invocation.options, context);
+}
+
+int report(const MpiEnvironment& mpi, const std::string& text, int code) {
+  if (mpi.size() > 1) {
+    std::fprintf(stderr, "[rank %d of %d] %s", mpi.rank(), mpi.size(), text.c_str());
+  } else {
+    std::fputs(text.c_str(), stderr);
+  }
+  std::fflush(stderr);
+  mpi.abort(code);
+  return code;
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  MpiEnvironment mpi(&argc, &argv);
+  log::set_speaker(mpi.rank(), mpi.size());
+  try {
+    run(mpi, {argv + 1, argv + argc});
+    return 0;
+  } catch (const ConfigError& error) {
+    return report(mpi, error.screen(), kExitUsage);
+  } catch (const Error& error) {
+    return report(mpi, error.screen(), kExitFailed);
+  } catch (const std::bad_alloc&) {
+    return report(mpi, "Out of memory. Use fewer features, tokens or ranks per node.\n",
+                  kExitFailed);
+  } catch (const std::exception& error) {
+    return report(mpi, fmt::format("InternalError: {}\n", error.what()), kExitFailed);
+  }
+}
+
+}  // namespace crossloom::launch
