@@ -8,7 +8,7 @@ namespace crossloom::launch {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
-      harvest_command(), train_command(),    eval_command(),       graph_command(),
+      harvest_command(), train_command(),    eval_command(),       graph_command(), sweep_command(),
       inspect_command(), generate_command(), perplexity_command(), bench_command()};
   return table;
 }

@@ -9,6 +9,7 @@ Command harvest_command();
 Command train_command();
 Command eval_command();
 Command graph_command();
+Command sweep_command();
 Command inspect_command();
 Command generate_command();
 Command perplexity_command();
