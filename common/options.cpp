@@ -4,34 +4,15 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <set>
 
 #include "common/error.h"
 #include "common/nearest.h"
+#include "common/options_node.h"
 #include "common/yaml_text.h"
 
 namespace crossloom {
 namespace {
-
-std::string node_where(const std::string& source, const YAML::Node& node, const std::string& path) {
-  const YAML::Mark mark = node.Mark();
-  return mark.is_null() ? fmt::format("{}, key {}", source, path)
-                        : fmt::format("{}:{}, key {}", source, mark.line + 1, path);
-}
-
-std::string node_text(const YAML::Node& node) {
-  switch (node.Type()) {
-    case YAML::NodeType::Scalar:
-      return node.Scalar();
-    case YAML::NodeType::Sequence:
-      return "a list";
-    case YAML::NodeType::Map:
-      return "a map";
-    default:
-      return "nothing";
-  }
-}
 
 class KeyCollector : public OptionVisitor {
  public:
@@ -96,33 +77,35 @@ class YamlReader : public OptionVisitor {
     }
   }
 
-  /// Reads every field of `options` from `map` and refuses what is left.
+  /// Reads every field of `options` from `map` and refuses what is left, `also_known` apart.
   static void read_map(Options& options, const YAML::Node& map, const std::string& source,
-                       const std::string& prefix) {
+                       const std::string& prefix, const std::vector<std::string>& also_known = {}) {
     if (!map || map.IsNull()) {
       return;
     }
     if (!map.IsMap()) {
       throw ConfigError({.what = "A group of options is not a map of keys",
                          .expected = "key: value lines",
-                         .got = node_text(map),
-                         .where = node_where(source, map, prefix.empty() ? "(top)" : prefix),
+                         .got = yaml_kind(map),
+                         .where = yaml_where(source, map, prefix.empty() ? "(top)" : prefix),
                          .hint = "See --help for the keys."});
     }
-    refuse_unknown(options, map, source, prefix);
+    refuse_unknown(options, map, source, prefix, also_known);
     YamlReader reader(map, source, prefix);
     options.visit(reader);
   }
 
  private:
   static void refuse_unknown(Options& options, const YAML::Node& map, const std::string& source,
-                             const std::string& prefix) {
+                             const std::string& prefix,
+                             const std::vector<std::string>& also_known) {
     KeyCollector known;
     options.visit(known);
+    known.keys.insert(known.keys.end(), also_known.begin(), also_known.end());
     std::set<std::string> seen;
     for (const auto& entry : map) {
       const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "(not a name)";
-      const std::string where = node_where(source, entry.first, prefix + key);
+      const std::string where = yaml_where(source, entry.first, prefix + key);
       if (std::find(known.keys.begin(), known.keys.end(), key) == known.keys.end()) {
         throw ConfigError(
             {.what = fmt::format("Unknown configuration key '{}{}'", prefix, key),
@@ -158,8 +141,8 @@ class YamlReader : public OptionVisitor {
   [[noreturn]] void fail(const char* key, const YAML::Node& node, const char* expected) const {
     throw ConfigError({.what = fmt::format("Wrong value for '{}{}'", prefix_, key),
                        .expected = expected,
-                       .got = node_text(node),
-                       .where = node_where(source_, node, prefix_ + key),
+                       .got = yaml_kind(node),
+                       .where = yaml_where(source_, node, prefix_ + key),
                        .hint = "See --help for the option."});
   }
 
@@ -168,7 +151,7 @@ class YamlReader : public OptionVisitor {
   std::string prefix_;
 };
 
-/// "a.b=c" → {a: {b: c}}
+/// "a.b=c"
 void apply_override(Options& options, const std::string& text) {
   const size_t equals = text.find('=');
   const std::string source = fmt::format("--set {}", text);
@@ -179,19 +162,16 @@ void apply_override(Options& options, const std::string& text) {
                        .where = source,
                        .hint = "Write the key, '=', and the value without spaces."});
   }
-  YAML::Node node = parse_yaml(text.substr(equals + 1), source);
-  std::string path = text.substr(0, equals);
-  while (!path.empty()) {
-    const size_t dot = path.rfind('.');
-    YAML::Node outer(YAML::NodeType::Map);
-    outer[dot == std::string::npos ? path : path.substr(dot + 1)] = node;
-    node.reset(outer);
-    path = dot == std::string::npos ? std::string{} : path.substr(0, dot);
-  }
-  YamlReader::read_map(options, node, source, "");
+  const YAML::Node node = parse_yaml(text.substr(equals + 1), source);
+  YamlReader::read_map(options, nested_node(text.substr(0, equals), node), source, "");
 }
 
 }  // namespace
+
+void read_options_node(Options& options, const YAML::Node& map, const std::string& source,
+                       const std::string& prefix, const std::vector<std::string>& also_known) {
+  YamlReader::read_map(options, map, source, prefix, also_known);
+}
 
 void read_options_text(Options& options, const std::string& yaml_text, const std::string& source,
                        const std::vector<std::string>& overrides) {
@@ -211,20 +191,7 @@ void read_options_text(Options& options, const std::string& yaml_text, const std
 
 void read_options(Options& options, const std::string& yaml_path,
                   const std::vector<std::string>& overrides) {
-  std::string text;
-  if (!yaml_path.empty()) {
-    std::ifstream file(yaml_path, std::ios::binary);
-    text.resize(kYamlLimit_bytes + 1);  // one more than allowed, so that parse_yaml sees the excess
-    file.read(text.data(), std::streamsize(text.size()));
-    text.resize(size_t(file.gcount()));
-    if (text.empty()) {
-      throw ConfigError({.what = "The configuration file cannot be read",
-                         .expected = "a readable YAML file that is not empty",
-                         .got = file.is_open() ? "nothing" : "no such file, or no permission",
-                         .where = yaml_path,
-                         .hint = "Check the path given to --config."});
-    }
-  }
+  const std::string text = yaml_path.empty() ? std::string{} : read_yaml_file(yaml_path);
   read_options_text(options, text, yaml_path.empty() ? "command line" : yaml_path, overrides);
 }
 

@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/eventhandler.h>
 
+#include <fstream>
 #include <sstream>
 
 #include "common/error.h"
@@ -69,6 +70,53 @@ YAML::Node parse_yaml(const std::string& text, const std::string& source) {
                        .where = fmt::format("{}:{}", source, error.mark.line + 1),
                        .hint = "Check indentation and brackets near that line."});
   }
+}
+
+std::string read_yaml_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kYamlLimit_bytes + 1, '\0');  // one more, so that parse_yaml sees the excess
+  file.read(text.data(), std::streamsize(text.size()));
+  text.resize(size_t(file.gcount()));
+  if (text.empty()) {
+    throw ConfigError({.what = "The configuration file cannot be read",
+                       .expected = "a readable YAML file that is not empty",
+                       .got = file.is_open() ? "nothing" : "no such file, or no permission",
+                       .where = path,
+                       .hint = "Check the path."});
+  }
+  return text;
+}
+
+std::string yaml_where(const std::string& source, const YAML::Node& node, const std::string& path) {
+  const YAML::Mark mark = node.IsDefined() ? node.Mark() : YAML::Mark::null_mark();
+  return mark.is_null() ? fmt::format("{}, key {}", source, path)
+                        : fmt::format("{}:{}, key {}", source, mark.line + 1, path);
+}
+
+std::string yaml_kind(const YAML::Node& node) {
+  switch (node.IsDefined() ? node.Type() : YAML::NodeType::Undefined) {
+    case YAML::NodeType::Scalar:
+      return node.Scalar();
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Map:
+      return "a map";
+    default:
+      return "nothing";
+  }
+}
+
+YAML::Node nested_node(const std::string& dotted_key, const YAML::Node& node) {
+  YAML::Node whole = node;
+  std::string path = dotted_key;
+  while (!path.empty()) {
+    const size_t dot = path.rfind('.');
+    YAML::Node outer(YAML::NodeType::Map);
+    outer[dot == std::string::npos ? path : path.substr(dot + 1)] = whole;
+    whole.reset(outer);
+    path = dot == std::string::npos ? std::string{} : path.substr(0, dot);
+  }
+  return whole;
 }
 
 }  // namespace crossloom

@@ -8,9 +8,9 @@ namespace crossloom::launch {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
-      harvest_command(),    train_command(),   eval_command(),    graph_command(),
-      calibrate_command(),  prompts_command(), inspect_command(), generate_command(),
-      perplexity_command(), bench_command()};
+      harvest_command(),  train_command(),      eval_command(),    graph_command(),
+      sweep_command(),    calibrate_command(),  prompts_command(), inspect_command(),
+      generate_command(), perplexity_command(), bench_command()};
   return table;
 }
 

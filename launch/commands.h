@@ -10,6 +10,7 @@ Command train_command();
 Command eval_command();
 Command graph_command();
 Command calibrate_command();
+Command sweep_command();
 Command inspect_command();
 Command generate_command();
 Command perplexity_command();

@@ -4,12 +4,9 @@
 
 #include "common/format.h"
 #include "common/output_file.h"
-#include "data/harvest.h"
 #include "data/shard_set.h"
-#include "eval/reconstruction.h"
-#include "eval/replacement.h"
 #include "launch/commands.h"
-#include "launch/trained_session.h"
+#include "launch/eval_run.h"
 
 namespace crossloom::launch {
 namespace {
@@ -63,33 +60,17 @@ void run(EvalOptions& options, Context& context) {
   auto& communicator = context.communicator;
   const bool speaks = communicator.rank() == 0;
   std::unique_ptr<data::ShardSet> shards;
-  std::unique_ptr<eval::TrainedTranscoder> trained;
-  communicator.agree([&] {
-    shards = std::make_unique<data::ShardSet>(options.data);
-    trained = std::make_unique<eval::TrainedTranscoder>(
-        eval::open_trained_transcoder(options.run, compute_type("dtype", options.dtype)));
-    data::require_same(trained->identity, shards->identity(), options.data);
-  });
-  const auto split = data::split_rows(*shards, trained->loader.held_out_share,
-                                      static_cast<uint64_t>(trained->loader.seed));
-  const auto reconstruction = eval::evaluate_reconstruction(
-      *trained->transcoder, trained->normalizer, *shards, split.held_out, communicator);
+  communicator.agree([&] { shards = std::make_unique<data::ShardSet>(options.data); });
+  const auto trained = open_run(options.run, options.dtype, *shards, communicator);
+  const auto reconstruction = held_out_reconstruction(*trained, *shards, communicator);
   Json report{{"checkpoint", trained->folder}, {"reconstruction", reconstruction.to_json()}};
   if (speaks) {
     print_layers(reconstruction);
   }
   if (!options.model.empty()) {
-    std::unique_ptr<ModelSession> session;
-    communicator.agree([&] {
-      session =
-          std::make_unique<ModelSession>(open_model_for(*trained, options.model, options.dtype));
-    });
-    eval::fold_normalization(*trained);
-    const auto windows = eval::windows_of_rows(
-        *shards, split.held_out, static_cast<models::TokenId>(session->model.spec().bos_id),
-        options.windows);
+    const auto session = open_host_model(*trained, options.model, options.dtype, communicator);
     const auto replacement =
-        eval::evaluate_replacement(session->model, *trained, windows, communicator);
+        held_out_replacement(*session, *trained, *shards, options.windows, communicator);
     report["replacement"] = replacement.to_json();
     if (speaks) {
       print_replacement(replacement);

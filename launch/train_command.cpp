@@ -1,11 +1,10 @@
-// crossloom train: shards → a trained transcoder. The held-out evaluation is passed into the
-// trainer from here, so that trainer/ and eval/ stay apart.
+// crossloom train: shards → a trained transcoder.
 #include "architectures/parameter_count.h"
 #include "common/format.h"
 #include "common/log.h"
 #include "data/shard_set.h"
-#include "eval/reconstruction.h"
 #include "launch/commands.h"
+#include "launch/train_run.h"
 #include "trainer/trainer.h"
 
 namespace crossloom::launch {
@@ -22,13 +21,14 @@ void print_costs(const trainer::TrainOptions& options, const data::ShardSet& sha
     log::info("{}: {}", options.transcoder.architecture, narrow->describe());
     return;
   }
-  const double bytes = double(parameters) * (options.dtype == "float64" ? 8.0 : 4.0);
+  const double checkpoint = checkpoint_bytes(options, parameters);
+  const double weights = checkpoint / 3.0;
   // Weights and gradients on every rank, partial gradients in flight, moments on their owners.
-  const double memory = bytes * (ranks == 1 ? 2.0 : 3.0) + 2.0 * bytes / ranks;
+  const double memory = weights * (ranks == 1 ? 2.0 : 3.0) + 2.0 * weights / ranks;
   log::info("{}: L = {}, D = {}, F = {}", options.transcoder.architecture, shape.layers,
             shape.width, shape.features);
   log::info("{} parameters; {} per rank besides batches; {} per checkpoint", parameters,
-            human_bytes(memory), human_bytes(3.0 * bytes));
+            human_bytes(memory), human_bytes(checkpoint));
 }
 
 void run(trainer::TrainOptions& options, Context& context) {
@@ -42,18 +42,7 @@ void run(trainer::TrainOptions& options, Context& context) {
     print_costs(options, *shards, communicator.size());
     return;
   }
-  const auto split = data::split_rows(*shards, options.loader.held_out_share,
-                                      static_cast<uint64_t>(options.loader.seed));
-  trainer::Evaluate evaluate;
-  if (split.held_out.size() > 0) {
-    evaluate = [&](const architectures::Transcoder& transcoder,
-                   const data::Normalizer& normalizer) {
-      return eval::evaluate_reconstruction(transcoder, normalizer, *shards, split.held_out,
-                                           communicator)
-          .to_json();
-    };
-  }
-  const auto summary = trainer::train(options, *shards, communicator, evaluate);
+  const auto summary = train_run(options, *shards, communicator);
   log::info("trained to step {}: {}", summary.step, summary.checkpoint);
 }
 

@@ -10,7 +10,7 @@
 #include "eval/graph_json_check.h"
 #include "tests/support/run_program.h"
 #include "tests/support/temp_folder.h"
-#include "tests/support/tiny_llama.h"
+#include "tests/support/tiny_host.h"
 
 namespace crossloom::launch {
 namespace {
@@ -23,24 +23,13 @@ class Pipeline : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new test::TempFolder;
-    write_model("model", 1);
-    std::filesystem::create_directory(path("text"));
-    for (int i = 0; i < 12; ++i) {
-      std::ofstream file(path("text/") + std::to_string(i) + ".txt");
-      for (int j = 0; j < 400; ++j) {
-        file << char('a' + (i * 5 + j * j * 3) % 26) << (j % 7 == 0 ? " " : "");
-      }
-    }
+    test::write_tiny_host(path("model"), 1);
+    test::write_tiny_texts(path("text"));
     harvested_ = test::crossloom_ranks(2, harvest_arguments("shards"));
     trained_ = test::crossloom_ranks(2, train_arguments("run"));
   }
   static void TearDownTestSuite() { delete folder_; }
 
-  static void write_model(const std::string& name, uint64_t seed) {
-    std::filesystem::create_directory(path(name));
-    test::write_tiny_llama(path(name), {.seed = seed});
-    test::write_tiny_tokenizer(path(name));
-  }
   static std::string path(const std::string& name) { return folder_->file(name); }
   static std::string harvest_arguments(const std::string& output) {
     return fmt::format("harvest {} --text {} --output {} --max_tokens 3000 --context_len 48",
@@ -121,8 +110,8 @@ TEST_F(Pipeline, TwoRanksHarvestWhatOneDoes) {
 TEST_F(Pipeline, HelpOfEveryCommand) {
   const auto overview = test::crossloom("--help");
   EXPECT_EQ(overview.exit_code, 0);
-  for (const char* command : {"harvest", "train", "eval", "graph", "inspect", "generate",
-                              "perplexity", "prompts", "bench"}) {
+  for (const char* command : {"harvest", "train", "eval", "graph", "sweep", "calibrate", "inspect",
+                              "generate", "perplexity", "prompts", "bench"}) {
     EXPECT_NE(overview.output.find(command), std::string::npos);
     const auto help = test::crossloom(std::string(command) + " --help");
     EXPECT_EQ(help.exit_code, 0) << help.output;
@@ -182,7 +171,7 @@ TEST_F(Pipeline, MissingThings) {
 }
 
 TEST_F(Pipeline, ForeignModelIsRefused) {
-  write_model("other", 2);
+  test::write_tiny_host(path("other"), 2);
   expect_failure(test::crossloom(fmt::format("graph {} --model {} --prompt abc --output {}",
                                              path("run"), path("other"), path("graphs2"))),
                  {"model"});

@@ -1,0 +1,57 @@
+#include "launch/eval_run.h"
+
+#include "data/harvest.h"
+
+namespace crossloom::launch {
+namespace {
+
+data::RowSelection held_out_rows(const eval::TrainedTranscoder& trained,
+                                 const data::ShardSet& shards) {
+  return data::split_rows(shards, trained.loader.held_out_share,
+                          static_cast<uint64_t>(trained.loader.seed))
+      .held_out;
+}
+
+}  // namespace
+
+std::unique_ptr<eval::TrainedTranscoder> open_run(const std::string& folder,
+                                                  const std::string& dtype,
+                                                  const data::ShardSet& shards,
+                                                  Communicator& communicator) {
+  std::unique_ptr<eval::TrainedTranscoder> trained;
+  communicator.agree([&] {
+    trained = std::make_unique<eval::TrainedTranscoder>(
+        eval::open_trained_transcoder(folder, compute_type("dtype", dtype)));
+    data::require_same(trained->identity, shards.identity(), shards.folder());
+  });
+  return trained;
+}
+
+eval::Reconstruction held_out_reconstruction(const eval::TrainedTranscoder& trained,
+                                             const data::ShardSet& shards,
+                                             Communicator& communicator) {
+  return eval::evaluate_reconstruction(*trained.transcoder, trained.normalizer, shards,
+                                       held_out_rows(trained, shards), communicator);
+}
+
+std::unique_ptr<ModelSession> open_host_model(eval::TrainedTranscoder& trained,
+                                              const std::string& folder, const std::string& dtype,
+                                              Communicator& communicator) {
+  std::unique_ptr<ModelSession> session;
+  communicator.agree(
+      [&] { session = std::make_unique<ModelSession>(open_model_for(trained, folder, dtype)); });
+  eval::fold_normalization(trained);
+  return session;
+}
+
+eval::ReplacementReport held_out_replacement(const ModelSession& session,
+                                             const eval::TrainedTranscoder& folded,
+                                             const data::ShardSet& shards, int64_t windows,
+                                             Communicator& communicator) {
+  const auto token_windows =
+      eval::windows_of_rows(shards, held_out_rows(folded, shards),
+                            static_cast<models::TokenId>(session.model.spec().bos_id), windows);
+  return eval::evaluate_replacement(session.model, folded, token_windows, communicator);
+}
+
+}  // namespace crossloom::launch

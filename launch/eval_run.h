@@ -1,0 +1,40 @@
+// Evaluation as the eval command does it, for every command that evaluates: a run opened beside its
+// shards, held-out reconstruction, the replacement model on held-out windows.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "data/shard_set.h"
+#include "eval/reconstruction.h"
+#include "eval/replacement.h"
+#include "launch/trained_session.h"
+
+namespace crossloom::launch {
+
+/// A run folder's or checkpoint's transcoder. Collective. Throws DataError, also when it was
+/// trained on other data than `shards`.
+std::unique_ptr<eval::TrainedTranscoder> open_run(const std::string& folder,
+                                                  const std::string& dtype,
+                                                  const data::ShardSet& shards,
+                                                  Communicator& communicator);
+
+/// On the rows that the run held out. Collective.
+eval::Reconstruction held_out_reconstruction(const eval::TrainedTranscoder& trained,
+                                             const data::ShardSet& shards,
+                                             Communicator& communicator);
+
+/// The host model of the run; folds the transcoder's normalisation. Collective. Throws DataError
+/// when it is another model.
+std::unique_ptr<ModelSession> open_host_model(eval::TrainedTranscoder& trained,
+                                              const std::string& folder, const std::string& dtype,
+                                              Communicator& communicator);
+
+/// On at most `windows` windows of the rows that the run held out; `folded` by open_host_model.
+/// Collective.
+eval::ReplacementReport held_out_replacement(const ModelSession& session,
+                                             const eval::TrainedTranscoder& folded,
+                                             const data::ShardSet& shards, int64_t windows,
+                                             Communicator& communicator);
+
+}  // namespace crossloom::launch

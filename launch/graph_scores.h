@@ -1,0 +1,29 @@
+// Scores of the attribution graphs of many prompts: read from a JSONL file, shared among ranks.
+// The graphs themselves are not kept.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/communicator.h"
+#include "common/json_file.h"
+#include "eval/attribute.h"
+#include "launch/model_session.h"
+
+namespace crossloom::launch {
+
+/// One JSON object with a "prompt" per line; empty lines and other keys are passed over. Throws
+/// DataError naming file and line.
+std::vector<std::string> read_prompts(const std::string& path);
+
+/// Throws ConfigError naming the prompt that gives no token or too many.
+void check_prompts(const std::vector<std::string>& prompts, const std::string& path,
+                   const models::ModelSpec& spec, const models::Tokenizer& tokenizer);
+
+/// {"prompts", "replacement_score", "completeness" (means), "max_row_residual", "per_prompt": […]}.
+/// `folded` reads the model's own activations. Collective.
+Json score_prompts(const ModelSession& session, const eval::TrainedTranscoder& folded,
+                   const std::vector<std::string>& prompts, const eval::AttributionOptions& options,
+                   Communicator& communicator);
+
+}  // namespace crossloom::launch

@@ -1,0 +1,178 @@
+#include "launch/sweep.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "architectures/registry.h"
+#include "common/log.h"
+#include "launch/graph_scores.h"
+#include "launch/sweep_report.h"
+#include "launch/sweep_table.h"
+#include "launch/train_run.h"
+#include "launch/trained_session.h"
+
+namespace crossloom::launch {
+namespace {
+
+const char* state_name(PointState state) {
+  switch (state) {
+    case PointState::kNew:
+      return "new";
+    case PointState::kStarted:
+      return "started";
+    case PointState::kFinished:
+      return "finished";
+  }
+  return "";
+}
+
+/// Errors of options name the point.
+void in_point(const SweepPoint& point, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const ConfigError& error) {
+    ErrorReport report = error.report();
+    report.where = fmt::format("point {}, {}", point.id, report.where);
+    throw ConfigError(report);
+  }
+}
+
+}  // namespace
+
+Sweep::Sweep(const SweepFile& file, const data::ShardSet& shards, Communicator& communicator)
+    : communicator_(communicator),
+      inputs_{file, shards, {}},
+      points_(expand_sweep(file)),
+      results_(points_.size()),
+      title_(fmt::format("{}: reconstruction against sparsity, {}",
+                         std::filesystem::path(file.path).stem().string(),
+                         shards.identity().model)) {}
+
+void Sweep::check() {
+  communicator_.agree([&] {
+    if (std::any_of(points_.begin(), points_.end(), [](const auto& p) { return p.graphs; })) {
+      inputs_.prompts = read_prompts(inputs_.file.prompts);
+    }
+    for (const auto& point : points_) {
+      in_point(point, [&] { check_options(point); });
+      states_.push_back(point_state(point, point_config(inputs_, point)));
+    }
+    if (communicator_.rank() == 0) {
+      check_model();
+      count_parameters();
+    }
+  });
+}
+
+void Sweep::check_options(const SweepPoint& point) const {
+  const auto& options = point.options;
+  trainer::check_train_options(options, communicator_.size());
+  require_one_of("transcoder.architecture", options.transcoder.architecture,
+                 architectures::Registry::instance().names());
+  const auto split = data::split_rows(inputs_.shards, options.loader.held_out_share,
+                                      static_cast<uint64_t>(options.loader.seed));
+  if (split.held_out.size() == 0) {
+    throw ConfigError({.what = "Nothing would be held out to evaluate on",
+                       .expected = "loader.held_out_share above 0",
+                       .got = fmt::format("{}", options.loader.held_out_share),
+                       .where = "loader.held_out_share",
+                       .hint = "Set it in base."});
+  }
+}
+
+void Sweep::check_model() const {
+  const auto& folder = inputs_.file.model;
+  if (!folder.empty()) {
+    const auto spec = models::read_model_spec(folder);
+    const auto tokenizer = models::Tokenizer::load(folder);
+    require_host_model(inputs_.shards.identity(), folder, spec, tokenizer);
+    check_prompts(inputs_.prompts, inputs_.file.prompts, spec, tokenizer);
+  }
+}
+
+/// Makes each kind of transcoder that is still to be trained once: counts its parameters and
+/// refuses options out of range.
+void Sweep::count_parameters() {
+  const auto& identity = inputs_.shards.identity();
+  std::map<std::string, int64_t> known;
+  for (size_t i = 0; i < points_.size(); ++i) {
+    if (states_[i] == PointState::kFinished) {
+      parameters_.push_back(read_result(points_[i]).value("parameters", int64_t{0}));
+      continue;
+    }
+    auto options = points_[i].options.transcoder;
+    options.seed = 0;
+    const auto [count, is_new] = known.emplace(options_to_yaml(options), 0);
+    if (is_new) {
+      in_point(points_[i], [&] {
+        count->second = parameter_count(*architectures::Registry::instance().create(
+            options, {identity.layers, identity.width_in, options.features},
+            compute_type("dtype", points_[i].options.dtype)));
+      });
+    }
+    parameters_.push_back(count->second);
+  }
+}
+
+std::string Sweep::plan() const {
+  std::string text;
+  double largest = 0.0;
+  std::map<PointState, int64_t> count;
+  for (size_t i = 0; i < points_.size(); ++i) {
+    const auto& options = points_[i].options;
+    text += fmt::format("  {:<44} {:<20} {:>12} parameters  {}\n", points_[i].id,
+                        options.transcoder.architecture, parameters_[i], state_name(states_[i]));
+    largest = std::max(largest, checkpoint_bytes(options, parameters_[i]));
+    ++count[states_[i]];
+  }
+  return text +
+         fmt::format("{} points: {} new, {} started, {} finished; a checkpoint takes at most {}",
+                     points_.size(), count[PointState::kNew], count[PointState::kStarted],
+                     count[PointState::kFinished], human_bytes(largest));
+}
+
+void Sweep::run() {
+  read_finished();
+  for (size_t i = 0; i < points_.size(); ++i) {
+    if (states_[i] != PointState::kFinished) {
+      log::info("point {} of {}: {}", i + 1, points_.size(), points_[i].id);
+      results_[i] = run_point(inputs_, points_[i], communicator_);
+      report();
+    }
+  }
+  report();  // also when everything was there
+  if (communicator_.rank() == 0) {
+    fmt::print("{}written: {}/table.csv, table.json, pareto.svg\n",
+               table_text(make_table(present())), inputs_.file.output);
+  }
+}
+
+void Sweep::read_finished() {
+  communicator_.agree([&] {
+    for (size_t i = 0; i < points_.size(); ++i) {
+      if (states_[i] == PointState::kFinished && communicator_.rank() == 0) {
+        results_[i] = read_result(points_[i]);
+        remove_unwanted_weights(points_[i], results_[i]);
+      }
+    }
+  });
+}
+
+/// Results so far, in the order of the plan.
+std::vector<Json> Sweep::present() const {
+  std::vector<Json> results;
+  std::copy_if(results_.begin(), results_.end(), std::back_inserter(results),
+               [](const Json& result) { return !result.is_null(); });
+  return results;
+}
+
+void Sweep::report() const {
+  communicator_.agree([&] {
+    if (communicator_.rank() == 0) {
+      write_report(inputs_.file.output, present(), title_);
+    }
+  });
+}
+
+}  // namespace crossloom::launch

@@ -1,0 +1,265 @@
+#include "launch/sweep_point.h"
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+
+#include "common/checkpoint_folder.h"
+#include "common/hash.h"
+#include "common/output_file.h"
+#include "launch/eval_run.h"
+#include "launch/graph_scores.h"
+#include "launch/train_run.h"
+
+namespace crossloom::launch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kJsonLimit_bytes = size_t{16} << 20;
+
+/// All that decides a point's numbers.
+struct PointConfig : Options {
+  trainer::TrainOptions train;
+  std::string measured = "reconstruction";
+  std::string model;
+  std::string tokenizer;
+  std::string data;
+  int64_t windows = 0;
+  std::string prompts;
+  eval::AttributionOptions attribution;
+  void visit(OptionVisitor& v) override {
+    v.group("train", train, "");
+    v.field("measured", measured, "");
+    v.field("model_revision", model, "");
+    v.field("tokenizer", tokenizer, "");
+    v.field("data", data, "");
+    v.field("windows", windows, "");
+    v.field("prompts", prompts, "");
+    v.group("attribution", attribution, "");
+  }
+};
+
+void flatten(const YAML::Node& node, const std::string& key, Json& into) {
+  if (node.IsMap()) {
+    for (const auto& item : node) {
+      flatten(item.second, key + (key.empty() ? "" : ".") + item.first.Scalar(), into);
+    }
+  } else {
+    into[key] = YAML::Dump(node);
+  }
+}
+
+std::string in(const SweepPoint& point, const char* name) {
+  return (fs::path(point.folder) / name).string();
+}
+
+std::string config_hash(const Json& config) {
+  const std::string text = config.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return hex(xxh3(std::as_bytes(std::span(text))));
+}
+
+const Json& object_field(const Json& json, const char* key, const std::string& path) {
+  const Json& value = json_part(json, key);
+  if (!value.is_object()) {
+    fail_json_field(key, "an object", value.type_name(), path);
+  }
+  return value;
+}
+
+[[noreturn]] void refuse_changed(const SweepPoint& point, const std::string& there,
+                                 const std::string& now) {
+  throw ConfigError({.what = fmt::format("Point '{}' was made with other options", point.id),
+                     .expected = there,
+                     .got = now,
+                     .where = point.folder,
+                     .hint = "Use another output folder, or remove this point's folder to make it "
+                             "again."});
+}
+
+void require_same_config(const SweepPoint& point, const Json& there, const Json& now) {
+  Json all = there;
+  all.update(now);  // keys of either
+  for (const auto& [key, ignored] : all.items()) {
+    const Json& was = json_part(there, key.c_str());
+    const Json& is = json_part(now, key.c_str());
+    if (was != is) {
+      const auto text = [](const Json& value) {
+        return value.is_string() ? value.get<std::string>() : std::string("nothing");
+      };
+      refuse_changed(point, key + ": " + text(was), key + ": " + text(is));
+    }
+  }
+}
+
+/// Checkpoints, unfinished ones too.
+void remove_weights(const SweepPoint& point) {
+  std::error_code ignored;
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(point.folder, ignored)) {
+    if (entry.path().filename().string().rfind("step_", 0) == 0) {
+      folders.push_back(entry.path());
+    }
+  }
+  for (const auto& folder : folders) {
+    fs::remove(folder / kCheckpointDone, ignored);  // first: what is left is then no checkpoint
+    fs::remove_all(folder, ignored);
+  }
+}
+
+/// Seconds of all training steps, also of those before an interruption.
+double training_seconds(const SweepPoint& point) {
+  std::ifstream file(in(point, "metrics.jsonl"));
+  double seconds = 0.0;
+  int64_t before = 0;
+  for (std::string line; std::getline(file, line);) {
+    const Json report = parse_json(line, in(point, "metrics.jsonl"));
+    if (report.value("kind", "") == "step") {
+      const auto step = report.value("step", before);
+      seconds += report.value("s_per_step", 0.0) * static_cast<double>(step - before);
+      before = step;
+    }
+  }
+  return seconds;
+}
+
+/// Everything measured at a trained point, besides what is known from its options.
+Json measure(const SweepInputs& inputs, const SweepPoint& point, Communicator& communicator) {
+  const auto& dtype = point.options.dtype;
+  const auto trained = open_run(point.folder, dtype, inputs.shards, communicator);
+  const auto reconstruction = held_out_reconstruction(*trained, inputs.shards, communicator);
+  Json measured{{"parameters", parameter_count(*trained->transcoder)},
+                {"reconstruction", reconstruction.to_json()}};
+  measured["reconstruction"]["l0_sum"] =
+      std::accumulate(reconstruction.l0.begin(), reconstruction.l0.end(), 0.0);
+  if (!inputs.file.model.empty()) {
+    const auto session = open_host_model(*trained, inputs.file.model, dtype, communicator);
+    measured["replacement"] =
+        held_out_replacement(*session, *trained, inputs.shards, inputs.file.windows, communicator)
+            .to_json();
+    if (point.graphs) {
+      measured["graphs"] =
+          score_prompts(*session, *trained, inputs.prompts, inputs.file.attribution, communicator);
+    }
+  }
+  return measured;
+}
+
+Json varied_json(const SweepPoint& point) {
+  Json varied = Json::object();
+  for (const auto& [key, value] : point.varied) {
+    const Json number = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+    varied[key] = number.is_number() ? number : Json(value);
+  }
+  return varied;
+}
+
+}  // namespace
+
+Json point_config(const SweepInputs& inputs, const SweepPoint& point) {
+  const auto& identity = inputs.shards.identity();
+  PointConfig config;
+  config.train = point.options;
+  const trainer::TrainOptions defaults;
+  config.train.data = config.train.output = "";  // folders may move
+  config.train.evaluate_every_steps = defaults.evaluate_every_steps;
+  config.train.checkpoint_every_steps = defaults.checkpoint_every_steps;
+  config.train.keep_checkpoints = defaults.keep_checkpoints;
+  config.train.report_every_steps = defaults.report_every_steps;
+  config.model = identity.model_revision;
+  config.tokenizer = identity.tokenizer_hash;
+  config.data = fmt::format("{} → {}, {}, context {}, {} rows", identity.hook_in, identity.hook_out,
+                            identity.bos_policy, identity.context_len, inputs.shards.rows());
+  for (const auto& shard : inputs.shards.manifest().shards) {
+    config.data += ", " + shard.xxh3;
+  }
+  if (!inputs.file.model.empty()) {
+    config.measured += ", replacement";
+    config.windows = inputs.file.windows;
+  }
+  if (point.graphs) {
+    config.measured += ", graphs";
+    config.prompts = config_hash(inputs.prompts);
+    config.attribution = inputs.file.attribution;
+  }
+  Json flat = Json::object();
+  flatten(YAML::Load(options_to_yaml(config)), "", flat);
+  return flat;
+}
+
+PointState point_state(const SweepPoint& point, const Json& config) {
+  const std::string description = in(point, "point.json");
+  if (!fs::exists(description)) {
+    return PointState::kNew;
+  }
+  const Json there = read_json_file(description, kJsonLimit_bytes);
+  require_same_config(point, object_field(there, "config", description), config);
+  if (!fs::exists(in(point, "result.json"))) {
+    return newest_checkpoint(point.folder) ? PointState::kStarted : PointState::kNew;
+  }
+  const auto hash =
+      json_field<std::string>(read_result(point), "config_hash", in(point, "result.json"));
+  if (hash != config_hash(config)) {
+    refuse_changed(point, "config_hash: " + hash, "config_hash: " + config_hash(config));
+  }
+  return PointState::kFinished;
+}
+
+Json read_result(const SweepPoint& point) {
+  const std::string path = in(point, "result.json");
+  Json result = read_json_file(path, kJsonLimit_bytes);
+  for (const char* key : {"id", "entry", "architecture", "config_hash"}) {
+    json_field<std::string>(result, key, path);
+  }
+  for (const char* key : {"varied", "reconstruction", "seconds"}) {
+    object_field(result, key, path);
+  }
+  return result;
+}
+
+Json run_point(const SweepInputs& inputs, const SweepPoint& point, Communicator& communicator) {
+  const Json config = point_config(inputs, point);
+  const bool writes = communicator.rank() == 0;
+  communicator.agree([&] {
+    if (writes) {
+      make_folders(point.folder);
+      write_json_file(in(point, "point.json"),
+                      {{"id", point.id}, {"config_hash", config_hash(config)}, {"config", config}});
+    }
+  });
+  const int threads = at::get_num_threads();
+  train_run(point.options, inputs.shards, communicator);
+  at::set_num_threads(threads);  // deterministic training leaves one
+  const auto trained_at = std::chrono::steady_clock::now();
+  Json result = measure(inputs, point, communicator);
+  const double measuring =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - trained_at).count();
+  result.update({{"id", point.id},
+                 {"entry", point.entry},
+                 {"architecture", point.options.transcoder.architecture},
+                 {"varied", varied_json(point)},
+                 {"seed", point.seed},
+                 {"config_hash", config_hash(config)},
+                 {"keep_weights", inputs.file.keep_weights}});
+  communicator.agree([&] {
+    if (writes) {
+      const double training = training_seconds(point);
+      result["seconds"] = {
+          {"train", training}, {"evaluate", measuring}, {"total", training + measuring}};
+      write_json_file(in(point, "result.json"), result);
+      remove_unwanted_weights(point, result);
+    }
+  });
+  return result;
+}
+
+void remove_unwanted_weights(const SweepPoint& point, const Json& result) {
+  if (!json_field_or(result, "keep_weights", false, in(point, "result.json"))) {
+    remove_weights(point);
+  }
+}
+
+}  // namespace crossloom::launch

@@ -1,0 +1,44 @@
+// One point of a sweep: trained, evaluated, its result written. A point's folder is a run folder
+// (trainer/CHECKPOINT.md) with two files more:
+//   point.json    {"id", "config_hash", "config"}: written before training; a point is what it says
+//   result.json   written last; a point with one is finished
+// The hash covers all that decides the numbers (options, data, what is measured), not the program's
+// version, paths or intervals.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/communicator.h"
+#include "common/json_file.h"
+#include "data/shard_set.h"
+#include "launch/sweep_plan.h"
+
+namespace crossloom::launch {
+
+/// What all points share, opened once.
+struct SweepInputs {
+  const SweepFile& file;
+  const data::ShardSet& shards;
+  std::vector<std::string> prompts;
+};
+
+enum class PointState : uint8_t { kNew, kStarted, kFinished };
+
+/// Option → value, of all that decides a point's numbers.
+Json point_config(const SweepInputs& inputs, const SweepPoint& point);
+
+/// Throws ConfigError naming the first option that differs when the folder holds another point.
+PointState point_state(const SweepPoint& point, const Json& config);
+
+/// Throws DataError when the file is missing or damaged.
+Json read_result(const SweepPoint& point);
+
+/// Trains (or goes on), evaluates, writes result.json, removes the weights unless they are kept.
+/// Collective. Returns the result.
+Json run_point(const SweepInputs& inputs, const SweepPoint& point, Communicator& communicator);
+
+/// Weights that an interruption left in a finished point's folder.
+void remove_unwanted_weights(const SweepPoint& point, const Json& result);
+
+}  // namespace crossloom::launch

@@ -1,0 +1,36 @@
+#include "launch/train_run.h"
+
+#include "eval/reconstruction.h"
+
+namespace crossloom::launch {
+
+trainer::TrainSummary train_run(const trainer::TrainOptions& options, const data::ShardSet& shards,
+                                Communicator& communicator) {
+  const auto split = data::split_rows(shards, options.loader.held_out_share,
+                                      static_cast<uint64_t>(options.loader.seed));
+  trainer::Evaluate evaluate;
+  if (split.held_out.size() > 0) {
+    evaluate = [&](const architectures::Transcoder& transcoder,
+                   const data::Normalizer& normalizer) {
+      return eval::evaluate_reconstruction(transcoder, normalizer, shards, split.held_out,
+                                           communicator)
+          .to_json();
+    };
+  }
+  return trainer::train(options, shards, communicator, evaluate);
+}
+
+int64_t parameter_count(const architectures::Transcoder& transcoder) {
+  int64_t parameters = 0;
+  for (const auto& parameter : transcoder.parameters()) {
+    parameters += parameter.value.numel();
+  }
+  return parameters;
+}
+
+double checkpoint_bytes(const trainer::TrainOptions& options, int64_t parameters) {
+  const double each = options.dtype == "float64" ? 8.0 : 4.0;
+  return 3.0 * each * static_cast<double>(parameters);  // weights and two moments
+}
+
+}  // namespace crossloom::launch

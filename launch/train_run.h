@@ -1,0 +1,19 @@
+// Training as the train command does it, for every command that trains. The held-out evaluation is
+// passed into the trainer from here, so that trainer/ and eval/ stay apart.
+#pragma once
+
+#include "trainer/trainer.h"
+
+namespace crossloom::launch {
+
+/// trainer::train with the held-out reconstruction as its evaluation. Collective.
+trainer::TrainSummary train_run(const trainer::TrainOptions& options, const data::ShardSet& shards,
+                                Communicator& communicator);
+
+/// Numbers in all parameters together.
+int64_t parameter_count(const architectures::Transcoder& transcoder);
+
+/// Bytes of weights and optimizer state: what a checkpoint of so many parameters takes.
+double checkpoint_bytes(const trainer::TrainOptions& options, int64_t parameters);
+
+}  // namespace crossloom::launch

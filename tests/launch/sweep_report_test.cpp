@@ -1,0 +1,85 @@
+// Results → table and plot, without training anything.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "launch/sweep_report.h"
+#include "launch/sweep_table.h"
+#include "tests/support/files.h"
+#include "tests/support/temp_folder.h"
+#include "tests/support/xml_check.h"
+
+namespace crossloom::launch {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Json result(const std::string& entry, Json varied, int seed, double l0, double nmse) {
+  return {{"id", entry + ".seed-" + std::to_string(seed)},
+          {"entry", entry},
+          {"architecture", "clt-topk"},
+          {"varied", std::move(varied)},
+          {"seed", seed},
+          {"parameters", 1200},
+          {"reconstruction", {{"l0", l0}, {"l0_sum", 3 * l0}, {"nmse", nmse}, {"dead", 0.25}}},
+          {"seconds", {{"train", 60.0}, {"evaluate", 2.0}, {"total", 62.0}}}};
+}
+
+TEST(SweepTable, HasTheColumnsThatWereMeasured) {
+  Json with_graphs = result("b", {{"steps", 7}}, 1, 8.0, 0.5);
+  with_graphs["replacement"] = {{"replaced", {{"kl", 2.5}, {"top1_agreement", 0.125}}},
+                                {"mean_ablated", {{"kl", 9.0}}}};
+  with_graphs["graphs"] = {{"replacement_score", 0.5}, {"completeness", 0.75}};
+  const auto without = make_table({result("a", {{"transcoder.k", 4}}, 1, 4.0, 0.625)});
+  EXPECT_THAT(without.columns,
+              ElementsAre("id", "entry", "architecture", "transcoder.k", "seed", "parameters", "l0",
+                          "l0_sum", "nmse", "dead", "seconds"));
+  const auto table = make_table({result("a", {{"transcoder.k", 4}}, 1, 4.0, 0.625), with_graphs});
+  EXPECT_EQ(table_csv(table),
+            "id,entry,architecture,transcoder.k,steps,seed,parameters,l0,l0_sum,nmse,dead,kl,top1,"
+            "kl_mean_ablated,replacement_score,completeness,seconds\n"
+            "a.seed-1,a,clt-topk,4,,1,1200,4.0,12.0,0.625,0.25,,,,,,62.0\n"
+            "b.seed-1,b,clt-topk,,7,1,1200,8.0,24.0,0.5,0.25,2.5,0.125,9.0,0.5,0.75,62.0\n");
+  const Json json = table_json(table);
+  EXPECT_EQ(json["columns"].size(), table.columns.size());
+  EXPECT_EQ(json["rows"][1]["kl"], 2.5);
+  EXPECT_TRUE(json["rows"][0]["kl"].is_null());
+  const auto text = table_text(table);
+  EXPECT_THAT(text, HasSubstr("point     parameters   L0    NMSE  dead %"));
+  EXPECT_THAT(text, HasSubstr("b.seed-1        1200  8.0  0.5000    25.0  2.500     12.5"));
+  EXPECT_THAT(text, HasSubstr("1 min 02 s\n"));
+}
+
+TEST(SweepTable, CsvQuotesWhatNeedsIt) {
+  EXPECT_THAT(table_csv({{"a", "b,c"}, {{"x\"y", Json()}, {"two\nlines", 0.1}}}),
+              "a,\"b,c\"\n\"x\"\"y\",\n\"two\nlines\",0.1\n");
+}
+
+TEST(SweepPlot, SeedsOfOnePointAreAveraged) {
+  const auto plot = plot_of(
+      {result("a", {{"transcoder.k", 4}}, 1, 4.0, 0.5),
+       result("a", {{"transcoder.k", 4}}, 2, 4.0, 0.7),
+       result("a", {{"transcoder.k", 8}}, 1, 8.0, 0.25), result("b", Json::object(), 1, 2.0, 0.75)},
+      "title");
+  ASSERT_EQ(plot.series.size(), 2U);
+  ASSERT_EQ(plot.series[0].points.size(), 2U);
+  const auto& point = plot.series[0].points[0];
+  EXPECT_EQ(point.label, "transcoder.k 4");
+  EXPECT_EQ(point.runs, 2);
+  EXPECT_DOUBLE_EQ(point.y, 0.6);
+  EXPECT_NEAR(point.y_sd, 0.1 * std::sqrt(2.0), 1e-12);
+  EXPECT_EQ(point.x_sd, 0.0);
+  EXPECT_EQ(plot.series[0].points[1].y_sd, 0.0);
+  EXPECT_EQ(plot.series[1].points[0].label, "b.seed-1");
+}
+
+TEST(SweepReport, WritesAllThreeFiles) {
+  const test::TempFolder folder;
+  write_report(folder.path(), {result("a", {{"transcoder.k", 4}}, 1, 4.0, 0.5)}, "t");
+  EXPECT_THAT(test::bytes_of_file(folder.file("table.csv")), HasSubstr("a.seed-1"));
+  EXPECT_EQ(read_json_file(folder.file("table.json"), 1 << 20)["rows"].size(), 1U);
+  EXPECT_EQ(test::xml_problem(test::bytes_of_file(folder.file("pareto.svg"))), "");
+}
+
+}  // namespace
+}  // namespace crossloom::launch
