@@ -18,7 +18,12 @@ void LoaderOptions::visit(OptionVisitor& visitor) {
   visitor.field("window_blocks", window_blocks, "blocks that are shuffled together in memory");
   visitor.field("prefetch_batches", prefetch_batches, "batches kept ready");
   visitor.field("held_out_share", held_out_share, "share of the documents never trained on");
-  visitor.field("seed", seed, "of the shuffle and of the held-out choice");
+  visitor.field("seed", seed, "of the shuffle");
+  visitor.field("held_out_seed", held_out_seed, "of the choice of held-out documents");
+}
+
+RowSplit split_rows(const ShardSet& set, const LoaderOptions& options) {
+  return split_rows(set, options.held_out_share, static_cast<uint64_t>(options.held_out_seed));
 }
 
 Loader::Loader(const ShardSet& set, const RowSelection& training, const LoaderOptions& options,

@@ -29,9 +29,13 @@ struct LoaderOptions : Options {
   int64_t prefetch_batches = 2;
   double held_out_share = 0.05;
   int64_t seed = 0;
+  int64_t held_out_seed = 0;  // its own: runs of several seeds are compared on the same text
 
   void visit(OptionVisitor& visitor) override;
 };
+
+/// split_rows with these options' share and seed.
+RowSplit split_rows(const ShardSet& set, const LoaderOptions& options);
 
 class Loader {
  public:

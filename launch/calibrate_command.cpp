@@ -81,8 +81,7 @@ void run(CalibrateOptions& options, Context& context) {
   const data::ShardSet shards(options.data);
   auto trained = eval::open_trained_transcoder(options.run, at::kFloat);
   data::require_same(trained.identity, shards.identity(), options.data);
-  const auto split = data::split_rows(shards, trained.loader.held_out_share,
-                                      static_cast<uint64_t>(trained.loader.seed));
+  const auto split = data::split_rows(shards, trained.loader);
   const auto measure = [&] {
     return eval::evaluate_reconstruction(*trained.transcoder, trained.normalizer, shards,
                                          split.held_out, *make_single_communicator());

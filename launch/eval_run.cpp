@@ -7,9 +7,7 @@ namespace {
 
 data::RowSelection held_out_rows(const eval::TrainedTranscoder& trained,
                                  const data::ShardSet& shards) {
-  return data::split_rows(shards, trained.loader.held_out_share,
-                          static_cast<uint64_t>(trained.loader.seed))
-      .held_out;
+  return data::split_rows(shards, trained.loader).held_out;
 }
 
 }  // namespace

@@ -70,8 +70,7 @@ void Sweep::check_options(const SweepPoint& point) const {
   trainer::check_train_options(options, communicator_.size());
   require_one_of("transcoder.architecture", options.transcoder.architecture,
                  architectures::Registry::instance().names());
-  const auto split = data::split_rows(inputs_.shards, options.loader.held_out_share,
-                                      static_cast<uint64_t>(options.loader.seed));
+  const auto split = data::split_rows(inputs_.shards, options.loader);
   if (split.held_out.size() == 0) {
     throw ConfigError({.what = "Nothing would be held out to evaluate on",
                        .expected = "loader.held_out_share above 0",

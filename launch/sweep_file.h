@@ -51,7 +51,7 @@ struct SweepFile : Options {
     v.field("model", model, "host model folder; empty: reconstruction only");
     v.field("prompts", prompts, "JSONL file, one {\"prompt\": \"…\"} per line, for graphs");
     v.field("windows", windows, "held-out windows for the replacement model");
-    v.field("seeds", seeds, "each point once per seed: initial weights, order, held-out documents");
+    v.field("seeds", seeds, "each point once per seed: initial weights and order of tokens");
     v.field("keep_weights", keep_weights, "keep the checkpoints of finished points");
     v.group("attribution", attribution, "how graphs are made");
     v.group("base", base, "options of training that all entries share");

@@ -6,8 +6,7 @@ namespace crossloom::launch {
 
 trainer::TrainSummary train_run(const trainer::TrainOptions& options, const data::ShardSet& shards,
                                 Communicator& communicator) {
-  const auto split = data::split_rows(shards, options.loader.held_out_share,
-                                      static_cast<uint64_t>(options.loader.seed));
+  const auto split = data::split_rows(shards, options.loader);
   trainer::Evaluate evaluate;
   if (split.held_out.size() > 0) {
     evaluate = [&](const architectures::Transcoder& transcoder,

@@ -57,8 +57,7 @@ std::vector<int64_t> sample_rows(const data::RowSelection& training, int64_t cou
 
 void set_firing_rate(const TrainOptions& options, const data::ShardSet& shards,
                      const data::Normalizer& normalizer, const Transcoder& transcoder) {
-  const auto split = data::split_rows(shards, options.loader.held_out_share,
-                                      static_cast<uint64_t>(options.loader.seed));
+  const auto split = data::split_rows(shards, options.loader);
   const data::Batch batch =
       data::read_rows(shards, sample_rows(split.training, options.start.sample_tokens));
   for (int64_t l = 0; l < transcoder.shape().layers; ++l) {

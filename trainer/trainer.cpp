@@ -47,8 +47,7 @@ class Run {
   TrainSummary run() {
     const int64_t first = resume();
     describe();  // only now: a refused resume must leave the run folder as it was
-    const auto split = data::split_rows(shards_, options_.loader.held_out_share,
-                                        static_cast<uint64_t>(options_.loader.seed));
+    const auto split = data::split_rows(shards_, options_.loader);
     data::Loader loader(shards_, split.training, options_.loader, communicator_.rank(),
                         communicator_.size(), first);
     const Metrics metrics(options_.output, first, communicator_.rank() == 0);

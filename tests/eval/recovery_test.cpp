@@ -122,8 +122,7 @@ TEST_P(Recovery, FindsThePlantedFeatures) {
   const auto summary = test::run_training(options, *single);
   auto trained = open_trained_transcoder(summary.checkpoint, at::kFloat);
   const data::ShardSet shards(options.data);
-  const auto split = data::split_rows(shards, options.loader.held_out_share,
-                                      static_cast<uint64_t>(options.loader.seed));
+  const auto split = data::split_rows(shards, options.loader);
   const auto quality = evaluate_reconstruction(*trained.transcoder, trained.normalizer, shards,
                                                split.held_out, *single);
   fold_normalization(trained);
