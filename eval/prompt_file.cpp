@@ -86,6 +86,26 @@ Prompt read_prompt(const std::string& line, const std::string& source) {
   return prompt;
 }
 
+/// Calls `visit(text, line, "path, line n")` for every line; throws DataError when there is none.
+template <typename Visit>
+void for_lines(const std::string& path, Visit&& visit) {
+  const std::string text = read_text_file(path, kFileLimit_bytes);
+  if (text.empty()) {
+    throw DataError({.what = "A file of prompts holds none",
+                     .expected = "one JSON object a line",
+                     .got = "an empty file",
+                     .where = path,
+                     .hint = "Make one: crossloom prompts MODEL --text TEXT --output FILE."});
+  }
+  int64_t line = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    ++line;
+    visit(text.substr(begin, end - begin), line, fmt::format("{}, line {}", path, line));
+    begin = end + 1;
+  }
+}
+
 }  // namespace
 
 std::string prompts_to_jsonl(const std::vector<Prompt>& prompts) {
@@ -104,14 +124,10 @@ std::string prompts_to_jsonl(const std::vector<Prompt>& prompts) {
 }
 
 std::vector<Prompt> read_prompts(const std::string& path) {
-  const std::string text = read_text_file(path, kFileLimit_bytes);
   std::vector<Prompt> prompts;
   std::map<std::vector<TokenId>, int64_t> seen;  // tokens → line
-  int64_t line = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string source = fmt::format("{}, line {}", path, ++line);
-    prompts.push_back(read_prompt(text.substr(begin, end - begin), source));
+  for_lines(path, [&](const std::string& text, int64_t line, const std::string& source) {
+    prompts.push_back(read_prompt(text, source));
     const auto [first, is_new] = seen.emplace(prompts.back().tokens, line);
     if (!is_new) {
       throw DataError({.what = "A prompt is there twice",
@@ -120,16 +136,19 @@ std::vector<Prompt> read_prompts(const std::string& path) {
                        .where = source,
                        .hint = "Remove one of the lines: it would count double."});
     }
-    begin = end + 1;
-  }
-  if (prompts.empty()) {
-    throw DataError({.what = "A file of prompts holds none",
-                     .expected = "one JSON object a line",
-                     .got = "an empty file",
-                     .where = path,
-                     .hint = "Make one: crossloom prompts MODEL --text TEXT --output FILE."});
-  }
+  });
   return prompts;
+}
+
+std::vector<std::string> read_prompt_texts(const std::string& path) {
+  std::vector<std::string> texts;
+  for_lines(path, [&](const std::string& text, int64_t /*line*/, const std::string& source) {
+    const Json object = parse_json(text, source);
+    require_object(object, source);
+    refuse_unknown_keys(object, source);
+    texts.push_back(json_field<std::string>(object, "prompt", source));
+  });
+  return texts;
 }
 
 }  // namespace crossloom::eval

@@ -31,4 +31,8 @@ std::string prompts_to_jsonl(const std::vector<Prompt>& prompts);
 /// value out of range, a prompt that was there before; and for a file without a prompt.
 std::vector<Prompt> read_prompts(const std::string& path);
 
+/// The texts alone; the other keys may be missing, so that a file is quickly written by hand.
+/// Throws DataError naming file and line.
+std::vector<std::string> read_prompt_texts(const std::string& path);
+
 }  // namespace crossloom::eval

@@ -1,43 +1,14 @@
 #include "launch/graph_scores.h"
 
 #include <algorithm>
-#include <sstream>
 
 #include "common/error.h"
-#include "common/mapped_file.h"
 #include "common/mean.h"
 #include "common/progress.h"
 #include "eval/scores.h"
 #include "models/generate.h"
 
 namespace crossloom::launch {
-namespace {
-
-constexpr size_t kPromptsLimit_bytes = size_t{16} << 20;
-
-}  // namespace
-
-std::vector<std::string> read_prompts(const std::string& path) {
-  std::vector<std::string> prompts;
-  std::istringstream lines(read_text_file(path, kPromptsLimit_bytes));
-  int64_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    if (line.find_first_not_of(" \t\r") != std::string::npos) {
-      const std::string where = fmt::format("{}:{}", path, number);
-      prompts.push_back(json_field<std::string>(parse_json(line, where), "prompt", where));
-    }
-  }
-  if (prompts.empty()) {
-    throw DataError({.what = "There are no prompts",
-                     .expected = "lines of the form {\"prompt\": \"…\"}",
-                     .got = "an empty file",
-                     .where = path,
-                     .hint = "Write one JSON object per line."});
-  }
-  return prompts;
-}
-
 void check_prompts(const std::vector<std::string>& prompts, const std::string& path,
                    const models::ModelSpec& spec, const models::Tokenizer& tokenizer) {
   for (const auto& prompt : prompts) {

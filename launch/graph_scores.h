@@ -1,5 +1,5 @@
-// Scores of the attribution graphs of many prompts: read from a JSONL file, shared among ranks.
-// The graphs themselves are not kept.
+// Scores of the attribution graphs of many prompts, shared among ranks. The graphs themselves are
+// not kept.
 #pragma once
 
 #include <string>
@@ -11,10 +11,6 @@
 #include "launch/model_session.h"
 
 namespace crossloom::launch {
-
-/// One JSON object with a "prompt" per line; empty lines and other keys are passed over. Throws
-/// DataError naming file and line.
-std::vector<std::string> read_prompts(const std::string& path);
 
 /// Throws ConfigError naming the prompt that gives no token or too many.
 void check_prompts(const std::vector<std::string>& prompts, const std::string& path,

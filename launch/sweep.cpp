@@ -6,6 +6,7 @@
 
 #include "architectures/registry.h"
 #include "common/log.h"
+#include "eval/prompt_file.h"
 #include "launch/graph_scores.h"
 #include "launch/sweep_report.h"
 #include "launch/sweep_table.h"
@@ -52,7 +53,7 @@ Sweep::Sweep(const SweepFile& file, const data::ShardSet& shards, Communicator& 
 void Sweep::check() {
   communicator_.agree([&] {
     if (std::any_of(points_.begin(), points_.end(), [](const auto& p) { return p.graphs; })) {
-      inputs_.prompts = read_prompts(inputs_.file.prompts);
+      inputs_.prompts = eval::read_prompt_texts(inputs_.file.prompts);
     }
     for (const auto& point : points_) {
       in_point(point, [&] { check_options(point); });

@@ -265,10 +265,11 @@ TEST_F(Sweep, NothingIsTrainedBeforeEverythingIsChecked) {
     refused("[2]}, graphs: true, set: {steps: 9",
             fmt::format("model: {}\nprompts: {}\n", path("model"), path("prompts.jsonl")), phrases);
   };
-  prompts("{\"prompt\": \"a\"}\n\n{\"prompt\": \"\"}\n", {"prompt does not fit", "0 tokens"});
+  prompts("{\"prompt\": \"a\"}\n{\"prompt\": \"\"}\n", {"prompt does not fit", "0 tokens"});
   prompts("{\"prompt\": \"" + std::string(70, 'x') + "\"}\n", {"prompt does not fit", "70 tokens"});
-  prompts("{\"prompt\": \"a\"}\n{\"text\": \"a\"}\n", {"prompts.jsonl:2", "'prompt'"});
-  prompts("\n", {"no prompts"});
+  prompts("{\"prompt\": \"a\"}\n{\"text\": \"a\"}\n",
+          {"prompts.jsonl, line 2", "unknown key 'text'"});
+  prompts("", {"holds none"});
   expect_refusal(test::crossloom("sweep"), {"sweep file", "--file"});
   expect_refusal(test::crossloom("sweep " + path("absent.yaml")), {"absent.yaml"});
   expect_refusal(test::crossloom("sweep " + write_sweep("no.yaml", 20, "[2]")), {"--output"});
