@@ -20,14 +20,6 @@ class ComponentSink final : public ParameterSink {
   size_t first_;
 };
 
-int64_t element_count(const std::vector<Parameter>& parameters) {
-  int64_t count = 0;
-  for (const Parameter& parameter : parameters) {
-    count += parameter.value.numel();
-  }
-  return count;
-}
-
 }  // namespace
 
 ComposedTranscoder::ComposedTranscoder(const TranscoderOptions& options,

@@ -37,7 +37,7 @@ int64_t parameter_count(const TranscoderOptions& options, const TranscoderShape&
   const int64_t tables = decoder_tables(row.topology, shape.layers, options.window);
   const int64_t own = thresholds(row.activation, shape.layers, shape.features);
   if (tables < 0 || own < 0) {
-    return -1;
+    return element_count(Registry::instance().create(options, shape, at::kFloat)->parameters());
   }
   const int64_t matrix = shape.width * shape.features;
   const int64_t biases = shape.layers * (shape.features + shape.width);

@@ -1,9 +1,9 @@
-// How many parameters an architecture has, without making them (transcoders.md 11.1):
+// How many parameters an architecture has, without making them (transcoders.md 11.1); one whose
+// parts come from outside is made and counted.
 //
 //   encoder   L (D F + F)          biases L D
-//   decoder   plt, clt-incremental, clt-source-tied: L D F;  clt: D F · #pairs (P = L(L+1)/2
-//   without
-//             a window)
+//   decoder   D F · tables: L for plt, clt-incremental and clt-source-tied; for clt one per pair,
+//             P = L(L+1)/2 without a window
 //   jumprelu  + L F;   batchtopk + L;   skip + L D²
 #pragma once
 
@@ -11,8 +11,7 @@
 
 namespace crossloom::architectures {
 
-/// Throws ConfigError when there is no such row; −1 for a topology or activation added from
-/// outside.
+/// Throws ConfigError when there is no such row.
 int64_t parameter_count(const TranscoderOptions& options, const TranscoderShape& shape);
 
 }  // namespace crossloom::architectures

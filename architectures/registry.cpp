@@ -163,4 +163,8 @@ std::unique_ptr<Transcoder> Registry::create(const TranscoderOptions& options,
   return wanted.create(options, shape, type);
 }
 
+void Registry::check(const TranscoderOptions& options) const {
+  create(options, {1, 1, options.features}, at::kFloat);
+}
+
 }  // namespace crossloom::architectures

@@ -37,6 +37,8 @@ class Registry {
   /// As row(); also when an option is out of range (K > F, …).
   std::unique_ptr<Transcoder> create(const TranscoderOptions& options, const TranscoderShape& shape,
                                      at::ScalarType type) const;
+  /// Refuses what create would, by one layer of width 1: the whole might not fit here.
+  void check(const TranscoderOptions& options) const;
 
  private:
   std::vector<Row> rows_;

@@ -2,6 +2,14 @@
 
 namespace crossloom::architectures {
 
+int64_t element_count(const std::vector<Parameter>& parameters) {
+  int64_t count = 0;
+  for (const Parameter& parameter : parameters) {
+    count += parameter.value.numel();
+  }
+  return count;
+}
+
 const at::Tensor& find_parameter(const Transcoder& transcoder, const std::string& name) {
   for (const Parameter& parameter : transcoder.parameters()) {
     if (parameter.name == name) {

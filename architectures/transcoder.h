@@ -125,6 +125,9 @@ class Transcoder {
   virtual at::Tensor skip_weight(int64_t layer) const = 0;
 };
 
+/// Numbers in all of them together.
+int64_t element_count(const std::vector<Parameter>& parameters);
+
 /// The parameter of that name. Throws InternalError when there is none.
 const at::Tensor& find_parameter(const Transcoder& transcoder, const std::string& name);
 

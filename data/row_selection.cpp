@@ -41,4 +41,13 @@ bool RowSelection::contains(int64_t row) const {
   return count_before(row + 1) > count_before(row);
 }
 
+std::vector<int64_t> spread_rows(const RowSelection& selection, int64_t count) {
+  const int64_t taken = std::min(count, selection.size());
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < taken; ++i) {
+    rows.push_back(selection.row(i * selection.size() / taken));
+  }
+  return rows;
+}
+
 }  // namespace crossloom::data

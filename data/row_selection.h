@@ -29,4 +29,7 @@ class RowSelection {
   int64_t size_ = 0;
 };
 
+/// `count` selected rows (all of them, if there are fewer) at equal distances, ascending.
+std::vector<int64_t> spread_rows(const RowSelection& selection, int64_t count);
+
 }  // namespace crossloom::data

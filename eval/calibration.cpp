@@ -41,14 +41,13 @@ std::vector<double> calibrated_thresholds(const TrainedTranscoder& trained,
                                           const data::RowSelection& training, int64_t k,
                                           int64_t sample) {
   const auto& transcoder = *trained.transcoder;
-  const int64_t taken = std::min(sample, training.size());
+  const auto rows = data::spread_rows(training, sample);
+  const auto taken = static_cast<int64_t>(rows.size());
   std::vector<at::Tensor> best(static_cast<size_t>(transcoder.shape().layers));
   for (int64_t first = 0; first < taken; first += kChunkRows) {
-    std::vector<int64_t> rows;
-    for (int64_t i = first; i < std::min(first + kChunkRows, taken); ++i) {
-      rows.push_back(training.row(i * training.size() / taken));
-    }
-    const data::Batch batch = data::read_rows(shards, rows);
+    const auto chunk = std::span(rows).subspan(
+        static_cast<size_t>(first), static_cast<size_t>(std::min(kChunkRows, taken - first)));
+    const data::Batch batch = data::read_rows(shards, chunk);
     for (size_t l = 0; l < best.size(); ++l) {
       const auto layer = static_cast<int64_t>(l);
       at::Tensor x = at::empty(batch.x[l].sizes(), transcoder.parameters().front().value.options());
@@ -104,6 +103,13 @@ std::unique_ptr<architectures::Transcoder> with_thresholds(const architectures::
                                                            const at::Tensor& thresholds) {
   const auto& registry = architectures::Registry::instance();
   const auto& row = registry.row(from.options().architecture);
+  if (row.activation != "topk" && row.activation != "batchtopk") {
+    throw ConfigError({.what = "Only a selection can be replaced by thresholds",
+                       .expected = "a topk or batchtopk architecture",
+                       .got = row.name,
+                       .where = "architecture",
+                       .hint = "ReLU and JumpReLU transcoders depend on the token alone already."});
+  }
   const auto same =
       std::find_if(registry.rows().begin(), registry.rows().end(), [&](const auto& r) {
         return r.topology == row.topology && r.skip == row.skip && r.activation == "jumprelu";

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <map>
 
-#include "architectures/registry.h"
+#include "architectures/parameter_count.h"
 #include "common/log.h"
 #include "eval/prompt_file.h"
 #include "launch/graph_scores.h"
@@ -91,27 +91,14 @@ void Sweep::check_model() const {
   }
 }
 
-/// Makes each kind of transcoder that is still to be trained once: counts its parameters and
-/// refuses options out of range.
+/// Refuses options of the transcoder that are out of range, too.
 void Sweep::count_parameters() {
   const auto& identity = inputs_.shards.identity();
-  std::map<std::string, int64_t> known;
-  for (size_t i = 0; i < points_.size(); ++i) {
-    if (states_[i] == PointState::kFinished) {
-      parameters_.push_back(read_result(points_[i]).value("parameters", int64_t{0}));
-      continue;
-    }
-    auto options = points_[i].options.transcoder;
-    options.seed = 0;
-    const auto [count, is_new] = known.emplace(options_to_yaml(options), 0);
-    if (is_new) {
-      in_point(points_[i], [&] {
-        count->second = parameter_count(*architectures::Registry::instance().create(
-            options, {identity.layers, identity.width_in, options.features},
-            compute_type("dtype", points_[i].options.dtype)));
-      });
-    }
-    parameters_.push_back(count->second);
+  for (const auto& point : points_) {
+    const auto& options = point.options.transcoder;
+    in_point(point, [&] { architectures::Registry::instance().check(options); });
+    parameters_.push_back(architectures::parameter_count(
+        options, {identity.layers, identity.width_in, options.features}));
   }
 }
 

@@ -131,7 +131,7 @@ Json measure(const SweepInputs& inputs, const SweepPoint& point, Communicator& c
   const auto& dtype = point.options.dtype;
   const auto trained = open_run(point.folder, dtype, inputs.shards, communicator);
   const auto reconstruction = held_out_reconstruction(*trained, inputs.shards, communicator);
-  Json measured{{"parameters", parameter_count(*trained->transcoder)},
+  Json measured{{"parameters", architectures::element_count(trained->transcoder->parameters())},
                 {"reconstruction", reconstruction.to_json()}};
   measured["reconstruction"]["l0_sum"] =
       std::accumulate(reconstruction.l0.begin(), reconstruction.l0.end(), 0.0);

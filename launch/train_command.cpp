@@ -13,14 +13,8 @@ namespace {
 void print_costs(const trainer::TrainOptions& options, const data::ShardSet& shards, int ranks) {
   const architectures::TranscoderShape shape{shards.identity().layers, shards.identity().width_in,
                                              options.transcoder.features};
-  // One layer of width 1 checks the options; the whole might not fit here.
-  const auto narrow = architectures::Registry::instance().create(
-      options.transcoder, {1, 1, shape.features}, at::kFloat);
+  architectures::Registry::instance().check(options.transcoder);
   const int64_t parameters = architectures::parameter_count(options.transcoder, shape);
-  if (parameters < 0) {
-    log::info("{}: {}", options.transcoder.architecture, narrow->describe());
-    return;
-  }
   const double checkpoint = checkpoint_bytes(options, parameters);
   const double weights = checkpoint / 3.0;
   // Weights and gradients on every rank, partial gradients in flight, moments on their owners.

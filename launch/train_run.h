@@ -10,9 +10,6 @@ namespace crossloom::launch {
 trainer::TrainSummary train_run(const trainer::TrainOptions& options, const data::ShardSet& shards,
                                 Communicator& communicator);
 
-/// Numbers in all parameters together.
-int64_t parameter_count(const architectures::Transcoder& transcoder);
-
 /// Bytes of weights and optimizer state: what a checkpoint of so many parameters takes.
 double checkpoint_bytes(const trainer::TrainOptions& options, int64_t parameters);
 

@@ -45,21 +45,11 @@ void check_fit(const TrainOptions& options) {
   }
 }
 
-/// Row numbers at equal distances over the training rows, ascending.
-std::vector<int64_t> sample_rows(const data::RowSelection& training, int64_t count) {
-  const int64_t taken = std::min(count, training.size());
-  std::vector<int64_t> rows;
-  for (int64_t i = 0; i < taken; ++i) {
-    rows.push_back(training.row(i * training.size() / taken));
-  }
-  return rows;
-}
-
 void set_firing_rate(const TrainOptions& options, const data::ShardSet& shards,
                      const data::Normalizer& normalizer, const Transcoder& transcoder) {
   const auto split = data::split_rows(shards, options.loader);
   const data::Batch batch =
-      data::read_rows(shards, sample_rows(split.training, options.start.sample_tokens));
+      data::read_rows(shards, data::spread_rows(split.training, options.start.sample_tokens));
   for (int64_t l = 0; l < transcoder.shape().layers; ++l) {
     const at::Tensor& bias = architectures::find_parameter(transcoder, fmt::format("b_enc_{}", l));
     at::Tensor x = at::empty(batch.x[static_cast<size_t>(l)].sizes(), bias.options());

@@ -29,7 +29,7 @@ struct StepResult {
   std::vector<double> fvu;       // [L], of the global batch
   std::vector<double> l0;        // [L], active features per token
   double gradient_norm = 0.0;    // before clipping
-  double learning_rate = 0.0;    //
+  double learning_rate = 0.0;    // of this step
   double sparsity_weight = 0.0;  // λ of this step
 };
 

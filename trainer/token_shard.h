@@ -22,7 +22,7 @@ struct StepTerms {
   std::vector<at::Tensor> norms;        // [L] of [F] n_i; empty: no tanh penalty
   double sparsity_weight = 0.0;         // λ / T
   double sparsity_scale = 0.0;          // c
-  bool through_norms = false;           //
+  bool through_norms = false;           // whether the penalty's gradient reaches the decoders
   std::vector<at::Tensor> silent_pull;  // [L] of [F] w_i; empty: no pre-activation loss
   at::Tensor dead;                      // bool [L, F]; undefined: no AuxK
   int64_t auxk = 0;                     // k_aux
@@ -33,8 +33,8 @@ struct StepTerms {
 struct ShardSums {
   std::vector<double> squared;    // [L] Σ ‖y − ŷ‖²
   std::vector<double> kept;       // [L] active codes
-  double sparsity = 0.0;          // the loss terms, weights included
-  double pre_activation = 0.0;    //
+  double sparsity = 0.0;          // loss term, λ included
+  double pre_activation = 0.0;    // loss term, weights included
   std::vector<double> auxiliary;  // [L] Σ ‖ê − e‖²
 };
 

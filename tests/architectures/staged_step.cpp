@@ -6,6 +6,7 @@
 #include "architectures/initial_weights.h"
 #include "architectures/pre_activation_loss.h"
 #include "architectures/sparsity.h"
+#include "tests/support/row_names.h"
 
 namespace crossloom::architectures {
 
@@ -154,9 +155,7 @@ bool same_bits(const at::Tensor& a, const at::Tensor& b) {
 }
 
 std::string row_test_name(const ::testing::TestParamInfo<Registry::Row>& row) {
-  std::string name = row.param.name;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
+  return crossloom::test::test_name(row.param.name);
 }
 
 }  // namespace test

@@ -6,7 +6,7 @@ set -eu
 cd "$1"
 for tool in clang-format-14 clang-format; do
   if "$tool" --version 2>/dev/null | grep -q 'version 14\.'; then
-    find common models architectures data trainer eval launch tests benchmarks \
+    find common models architectures data trainer eval launch tests benchmarks examples \
       -not -path "tests/checks/forbidden_includes/*" \( -name "*.h" -o -name "*.cpp" -o -name "*.cu" \) | sort | xargs "$tool" --dry-run --Werror
     echo "formatted as $("$tool" --version) writes it"
     exit 0

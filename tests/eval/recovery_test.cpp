@@ -11,11 +11,10 @@
 // feature causes through the learnt feature and the learnt skip together.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "architectures/registry.h"
 #include "eval/reconstruction.h"
 #include "eval/trained_transcoder.h"
+#include "tests/support/row_names.h"
 #include "tests/trainer/training_helpers.h"
 
 namespace crossloom::eval {
@@ -136,11 +135,7 @@ TEST_P(Recovery, FindsThePlantedFeatures) {
 
 INSTANTIATE_TEST_SUITE_P(EveryRow, Recovery,
                          ::testing::ValuesIn(architectures::Registry::instance().names()),
-                         [](const auto& row) {
-                           std::string name = row.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& row) { return test::test_name(row.param); });
 
 }  // namespace
 }  // namespace crossloom::eval

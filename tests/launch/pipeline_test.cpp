@@ -8,6 +8,7 @@
 
 #include "common/json_file.h"
 #include "eval/graph_json_check.h"
+#include "tests/support/files.h"
 #include "tests/support/run_program.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_host.h"
@@ -101,10 +102,33 @@ TEST_F(Pipeline, TwoRanksHarvestWhatOneDoes) {
   ASSERT_EQ(train("shards", "run_together").exit_code, 0);
   std::ifstream a(path("run_alone") + "/metrics.jsonl"), b(path("run_together") + "/metrics.jsonl");
   std::string line_a, line_b;
+  int compared = 0;
   while (std::getline(a, line_a) && std::getline(b, line_b)) {
     const Json x = Json::parse(line_a), y = Json::parse(line_b);
     EXPECT_EQ(x.value("loss", Json{}), y.value("loss", Json{}));
+    compared += x.contains("loss") ? 1 : 0;
   }
+  EXPECT_GE(compared, 2);
+}
+
+TEST_F(Pipeline, CalibratedRunsAreRunsAndWrongThresholdsAreNamed) {
+  const auto calibrate = [&](const std::string& more) {
+    return test::crossloom(
+        fmt::format("calibrate {} --data {} {}", path("run"), path("shards"), more));
+  };
+  const auto made = calibrate("--output " + path("jumprelu"));
+  ASSERT_EQ(made.exit_code, 0) << made.output;
+  const auto evaluated = test::crossloom(
+      fmt::format("eval {} --data {} --model {}", path("jumprelu"), path("shards"), path("model")));
+  EXPECT_EQ(evaluated.exit_code, 0) << evaluated.output;
+  expect_failure(calibrate("--output " + path("jumprelu")), {"already holds", "jumprelu"});
+  test::put_file(path("thresholds.json"), R"({"thresholds": [1, 2]})");
+  expect_failure(
+      calibrate("--output " + path("other") + " --thresholds " + path("thresholds.json")),
+      {"thresholds file", "3 layers", "2 entries"});
+  expect_failure(test::crossloom(fmt::format("calibrate {} --data {} --output {}", path("jumprelu"),
+                                             path("shards"), path("other"))),
+                 {"Only a selection", "clt-jumprelu"});
 }
 
 TEST_F(Pipeline, HelpOfEveryCommand) {

@@ -2,11 +2,11 @@
 // differences only in the default mode. Each rank count is compared with a run alone.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "architectures/registry.h"
 #include "tests/support/ranks.h"
+#include "tests/support/row_names.h"
 #include "tests/trainer/training_helpers.h"
 
 namespace crossloom::trainer {
@@ -25,7 +25,6 @@ class RanksEqual : public ::testing::TestWithParam<std::string> {
     });
     options_ = test::tiny_training(folder_.path() + "/shards", folder_.path() + "/together");
     options_.transcoder.architecture = GetParam();
-    options_.dtype = "float64";  // selections of near ties would differ after rounding
     const auto& row = architectures::Registry::instance().row(GetParam());
     if (row.activation == "topk" || row.activation == "batchtopk") {
       options_.auxk.k = 4;
@@ -79,11 +78,7 @@ TEST_P(RanksEqual, RoundingOnlyInTheDefaultMode) {
 
 INSTANTIATE_TEST_SUITE_P(EveryRow, RanksEqual,
                          ::testing::ValuesIn(architectures::Registry::instance().names()),
-                         [](const auto& row) {
-                           std::string name = row.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& row) { return test::test_name(row.param); });
 
 }  // namespace
 }  // namespace crossloom::trainer
