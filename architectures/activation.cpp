@@ -7,6 +7,15 @@ const std::vector<Parameter>& Activation::parameters() const {
   return none;
 }
 
+at::Tensor EncoderProduct::pre_activations() const {
+  return at::addmm(bias, x, weight.t());
+}
+
+Candidates Activation::propose_from(int64_t layer, const EncoderProduct& product,
+                                    Watch watch) const {
+  return propose(layer, product.pre_activations(), product.first_feature, watch);
+}
+
 LayerCodes Activation::filter(int64_t /*layer*/, const Candidates& merged,
                               std::optional<double> /*bar*/) const {
   return merged;

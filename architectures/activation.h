@@ -13,6 +13,17 @@
 
 namespace crossloom::architectures {
 
+/// h = x weightᵀ + bias before it is computed: x [T, D], weight [F', D], bias [F'] of features
+/// first_feature … first_feature + F' − 1.
+struct EncoderProduct {
+  at::Tensor x;
+  at::Tensor weight;
+  at::Tensor bias;
+  int64_t first_feature = 0;
+
+  at::Tensor pre_activations() const;  // h [T, F']
+};
+
 class Activation {
  public:
   virtual ~Activation() = default;
@@ -24,6 +35,8 @@ class Activation {
   /// layer-wide index. Throws DataError naming layer, token and feature when h is not finite.
   virtual Candidates propose(int64_t layer, const at::Tensor& h, int64_t first_feature,
                              Watch watch) const = 0;
+  /// The same from the encoder's product, for activations that need not see all of h.
+  virtual Candidates propose_from(int64_t layer, const EncoderProduct& product, Watch watch) const;
   /// Candidates of all features of the layer → codes. `bar` as in Transcoder::filter.
   virtual LayerCodes filter(int64_t layer, const Candidates& merged,
                             std::optional<double> bar) const;

@@ -14,7 +14,7 @@ LayerCodes dead_feature_codes(const Transcoder& transcoder, int64_t layer, const
             .index = at::empty({0}, at::kInt),
             .value = at::empty({0}, x.options())};
   }
-  const at::Tensor h = transcoder.pre_activations(layer, x).index_select(1, which);
+  const at::Tensor h = transcoder.pre_activations(layer, x, which);
   const int64_t kept = std::min(k, which.numel());
   LayerCodes codes = TopK(kept, which.numel()).propose(layer, h, 0, Watch::kNothing);
   codes.index = which.index_select(0, codes.index).to(at::kInt);

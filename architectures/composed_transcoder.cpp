@@ -74,7 +74,7 @@ std::string ComposedTranscoder::describe() const {
 }
 
 Candidates ComposedTranscoder::propose(int64_t layer, const at::Tensor& x, Watch watch) const {
-  return activation_->propose(layer, pre_activations(layer, x), 0, watch);
+  return activation_->propose_from(layer, encoder_.product(layer, x, {0, shape_.features}), watch);
 }
 
 LayerCodes ComposedTranscoder::filter(int64_t layer, const Candidates& merged,
@@ -166,8 +166,11 @@ std::vector<at::Tensor> ComposedTranscoder::decoder_square_norms(ColumnRange col
   return topology_->square_norms(columns);
 }
 
-at::Tensor ComposedTranscoder::pre_activations(int64_t layer, const at::Tensor& x) const {
-  return encoder_.pre_activations(layer, x, {0, shape_.features});
+at::Tensor ComposedTranscoder::pre_activations(int64_t layer, const at::Tensor& x,
+                                               const at::Tensor& index) const {
+  const auto product = index.defined() ? encoder_.product(layer, x, index)
+                                       : encoder_.product(layer, x, {0, shape_.features});
+  return product.pre_activations();
 }
 
 at::Tensor ComposedTranscoder::written_rows(int64_t source, int64_t target,

@@ -43,7 +43,8 @@ class ComposedTranscoder final : public Transcoder {
 
   std::vector<at::Tensor> decoder_square_norms(ColumnRange columns) const override;
   at::Tensor thresholds(int64_t layer) const override { return activation_->thresholds(layer); }
-  at::Tensor pre_activations(int64_t layer, const at::Tensor& x) const override;
+  at::Tensor pre_activations(int64_t layer, const at::Tensor& x,
+                             const at::Tensor& index = {}) const override;
   at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const override;
   at::Tensor read_rows(int64_t layer, const at::Tensor& index) const override;
   at::Tensor skip_weight(int64_t layer) const override;

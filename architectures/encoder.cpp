@@ -25,7 +25,7 @@ Encoder::Encoder(const TranscoderShape& shape, const TranscoderOptions& options,
   require_one_of("init.encoder", options.init.encoder, {"width", "features"});
   const Rng rng(static_cast<uint64_t>(options.seed), Purpose::kEncoderWeights);
   const int64_t fan = options.init.encoder == "features" ? shape.features : shape.width;
-  const double bound = 1.0 / std::sqrt(static_cast<double>(fan));
+  const double bound = options.init.encoder_scale / std::sqrt(static_cast<double>(fan));
   for (int64_t layer = 0; layer < shape.layers; ++layer) {
     const Rng layer_rng = rng.with(static_cast<uint64_t>(layer));
     parameters_.push_back({fmt::format("W_enc_{}", layer),
@@ -44,12 +44,15 @@ const at::Tensor& Encoder::bias(int64_t layer) const {
   return parameters_.at(bias_number(layer)).value;
 }
 
-at::Tensor Encoder::pre_activations(int64_t layer, const at::Tensor& x,
-                                    FeatureRange features) const {
+EncoderProduct Encoder::product(int64_t layer, const at::Tensor& x, FeatureRange features) const {
   check_shape(x, {-1, shape_.width}, "x");
-  const at::Tensor rows = weight(layer).narrow(0, features.begin, features.size());  // [F', D]
-  const at::Tensor offsets = bias(layer).narrow(0, features.begin, features.size());
-  return at::addmm(offsets, x, rows.t());
+  return {x, weight(layer).narrow(0, features.begin, features.size()),
+          bias(layer).narrow(0, features.begin, features.size()), features.begin};
+}
+
+EncoderProduct Encoder::product(int64_t layer, const at::Tensor& x, const at::Tensor& index) const {
+  check_shape(x, {-1, shape_.width}, "x");
+  return {x, weight(layer).index_select(0, index), bias(layer).index_select(0, index)};
 }
 
 void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,

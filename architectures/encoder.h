@@ -9,7 +9,7 @@
 // Initial values: W_enc ~ U(±1/√D) or U(±1/√F), b_enc = 0.
 #pragma once
 
-#include "architectures/transcoder.h"
+#include "architectures/activation.h"
 
 namespace crossloom::architectures {
 
@@ -27,8 +27,10 @@ class Encoder {
   /// 2L of them: W_enc_0 [F, D], b_enc_0 [F], W_enc_1, …
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
-  /// x [T, D] → h [T, features.size()].
-  at::Tensor pre_activations(int64_t layer, const at::Tensor& x, FeatureRange features) const;
+  /// Of x [T, D] with these features.
+  EncoderProduct product(int64_t layer, const at::Tensor& x, FeatureRange features) const;
+  /// Of x [T, D] with features `index` (int32 or int64 [n]); first_feature means nothing.
+  EncoderProduct product(int64_t layer, const at::Tensor& x, const at::Tensor& index) const;
   /// pre_grad [nnz] = ∂Loss/∂h at the codes' entries, on top of `everywhere` [F] (u above;
   /// undefined: 0); x [T, D]. Adds to the sink's W_enc and b_enc.
   void backward(int64_t layer, const at::Tensor& x, const LayerCodes& codes,

@@ -59,6 +59,28 @@ LayerCodes make_rows(const at::Tensor& counts, const at::TensorOptions& real, bo
   return codes;
 }
 
+LayerCodes compact_rows(const at::Tensor& places, const at::Tensor& values,
+                        const at::Tensor& counts) {
+  LayerCodes codes = make_rows(counts, values.options(), false);
+  const int64_t capacity = places.size(1);
+  const auto* offsets = codes.offsets.const_data_ptr<int64_t>();
+  const auto* place = places.const_data_ptr<int32_t>();
+  auto* index = codes.index.mutable_data_ptr<int32_t>();
+  kernels::dispatch_real(values.scalar_type(), [&](auto real) {
+    using Real = decltype(real);
+    const Real* from = values.const_data_ptr<Real>();
+    Real* to = codes.value.mutable_data_ptr<Real>();
+    at::parallel_for(0, codes.tokens(), kRowGrain, [&](int64_t first, int64_t last) {
+      for (int64_t t = first; t < last; ++t) {
+        const int64_t count = offsets[t + 1] - offsets[t];
+        std::copy_n(place + t * capacity, count, index + offsets[t]);
+        std::copy_n(from + t * capacity, count, to + offsets[t]);
+      }
+    });
+  });
+  return codes;
+}
+
 Candidates positive_rows(int64_t layer, const at::Tensor& h, int64_t first_feature) {
   check_shape(h, {-1, -1}, "h");
   const at::Tensor rows = h.contiguous();

@@ -20,6 +20,11 @@ void check_finite(int64_t layer, const at::Tensor& h, int64_t first_feature);
 /// Empty CSR rows with room for counts [T] (int64, consumed into offsets).
 LayerCodes make_rows(const at::Tensor& counts, const at::TensorOptions& real, bool with_pre);
 
+/// Rows from a padded list: counts [T] int64 entries of places [T, capacity] int32 and values
+/// [T, capacity].
+LayerCodes compact_rows(const at::Tensor& places, const at::Tensor& values,
+                        const at::Tensor& counts);
+
 /// Rows of the entries of h [T, F'] for which keep(h_i, i) holds, i counted within these features;
 /// value(h_i, i) is the activation. `with_pre` also stores h.
 template <typename Real, typename Keep, typename Value>

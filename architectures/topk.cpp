@@ -3,82 +3,35 @@
 #include <utility>
 #include <vector>
 
+#include "architectures/best_of_row.h"
+#include "architectures/kernels/screened_topk.h"
 #include "architectures/row_selection.h"
 #include "common/error.h"
 
 namespace crossloom::architectures {
 namespace {
 
-/// One order everywhere: larger value first, ties to the lower index, so that a selection depends
-/// neither on rank count nor on kernel.
 template <typename Real>
-struct Candidate {
-  Real value;
-  int32_t place;  // position in the row
-
-  bool beats(const Candidate& other) const {
-    return value > other.value || (value == other.value && place < other.place);
-  }
-};
-
-/// Positions of the best `capacity` positive entries of row [n], ascending, into `places`; returns
-/// how many.
-template <typename Real>
-int64_t best_of_row(const Real* row, int64_t n, int64_t capacity,
-                    std::vector<Candidate<Real>>& heap, int32_t* places) {
-  // A heap whose front is the worst kept entry; a later one never replaces an equal value.
-  const auto better = [](const Candidate<Real>& a, const Candidate<Real>& b) { return a.beats(b); };
-  heap.clear();
-  Real bar = 0;  // an entry must exceed it
-  for (int64_t i = 0; i < n; ++i) {
-    if (!(row[i] > bar)) {
-      continue;
-    }
-    if (static_cast<int64_t>(heap.size()) == capacity) {
-      std::pop_heap(heap.begin(), heap.end(), better);
-      heap.pop_back();
-    }
-    heap.push_back({row[i], static_cast<int32_t>(i)});
-    std::push_heap(heap.begin(), heap.end(), better);
-    if (static_cast<int64_t>(heap.size()) == capacity) {
-      bar = heap.front().value;
-    }
-  }
-  for (size_t c = 0; c < heap.size(); ++c) {
-    places[c] = heap[c].place;
-  }
-  std::sort(places, places + heap.size());
-  return static_cast<int64_t>(heap.size());
-}
-
-template <typename Real>
-Candidates propose_typed(const at::Tensor& h, int64_t first_feature, int64_t capacity) {
+Candidates propose_typed(const at::Tensor& h, int64_t capacity) {
   const int64_t features = h.size(1);
-  const at::Tensor chosen = at::empty({h.size(0), capacity}, at::kInt);  // positions, ascending
+  const at::Tensor places = at::empty({h.size(0), capacity}, at::kInt);
+  const at::Tensor values = at::empty({h.size(0), capacity}, h.options());
   const at::Tensor counts = at::empty({h.size(0)}, at::kLong);
   const Real* data = h.const_data_ptr<Real>();
-  auto* places = chosen.mutable_data_ptr<int32_t>();
+  auto* place = places.mutable_data_ptr<int32_t>();
+  Real* value = values.mutable_data_ptr<Real>();
   auto* count = counts.mutable_data_ptr<int64_t>();
   at::parallel_for(0, h.size(0), kRowGrain, [&](int64_t first, int64_t last) {
     std::vector<Candidate<Real>> heap;
     for (int64_t t = first; t < last; ++t) {
-      count[t] = best_of_row(data + t * features, features, capacity, heap, places + t * capacity);
-    }
-  });
-  LayerCodes codes = make_rows(counts, h.options(), false);
-  const auto* offsets = codes.offsets.const_data_ptr<int64_t>();
-  auto* index = codes.index.mutable_data_ptr<int32_t>();
-  Real* value = codes.value.mutable_data_ptr<Real>();
-  at::parallel_for(0, h.size(0), kRowGrain, [&](int64_t first, int64_t last) {
-    for (int64_t t = first; t < last; ++t) {
-      for (int64_t c = 0; c < count[t]; ++c) {
-        const int32_t place = places[t * capacity + c];
-        index[offsets[t] + c] = static_cast<int32_t>(first_feature + place);
-        value[offsets[t] + c] = data[t * features + place];
+      const Real* row = data + t * features;
+      count[t] = best_of_row(row, features, capacity, heap, place + t * capacity);
+      for (int64_t c = t * capacity; c < t * capacity + count[t]; ++c) {
+        value[c] = row[place[c]];
       }
     }
   });
-  return codes;
+  return compact_rows(places, values, counts);
 }
 
 /// Marks the K best of each row: bool [nnz].
@@ -123,9 +76,22 @@ Candidates TopK::propose(int64_t layer, const at::Tensor& h, int64_t first_featu
   check_finite(layer, rows, first_feature);
   Candidates candidates;
   kernels::dispatch_real(h.scalar_type(), [&](auto real) {
-    candidates = propose_typed<decltype(real)>(rows, first_feature, std::min(k_, h.size(1)));
+    candidates = propose_typed<decltype(real)>(rows, std::min(k_, h.size(1)));
   });
+  candidates.index.add_(first_feature);
   return candidates;
+}
+
+Candidates TopK::propose_from(int64_t layer, const EncoderProduct& product, Watch watch) const {
+  if (kernels::screening_pays(product.x.size(0), product.weight)) {
+    auto best = kernels::screened_topk(product.x.contiguous(), product.weight, product.bias,
+                                       std::min(k_, product.weight.size(0)));
+    if (best) {
+      best->index.add_(product.first_feature);
+      return std::move(*best);
+    }
+  }
+  return Activation::propose_from(layer, product, watch);
 }
 
 LayerCodes TopK::filter(int64_t /*layer*/, const Candidates& merged,

@@ -113,8 +113,9 @@ class Transcoder {
   virtual std::vector<at::Tensor> decoder_square_norms(ColumnRange columns) const = 0;
   /// θ of every feature, [F]; undefined: 0.
   virtual at::Tensor thresholds(int64_t layer) const = 0;
-  /// Pre-activations h = x W_encᵀ + b_enc, [T, F].
-  virtual at::Tensor pre_activations(int64_t layer, const at::Tensor& x) const = 0;
+  /// Pre-activations h = x W_encᵀ + b_enc, [T, F]; with an index (int [n]) those features, [T, n].
+  virtual at::Tensor pre_activations(int64_t layer, const at::Tensor& x,
+                                     const at::Tensor& index = {}) const = 0;
   /// Vectors that features `index` (int32 [n]) of layer `source` write into layer `target`: [n, D];
   /// undefined when this architecture does not write there.
   virtual at::Tensor written_rows(int64_t source, int64_t target,

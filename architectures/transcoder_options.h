@@ -24,10 +24,12 @@ struct JumpReluOptions : Options {
 
 struct InitOptions : Options {
   std::string encoder = "width";  // U(±1/√D); "features": U(±1/√F)
+  double encoder_scale = 1.0;     // times that; larger: learnt more slowly, relative to its size
   std::string decoder = "zeros";  // "uniform": U(±1/√(L·D))
 
   void visit(OptionVisitor& v) override {
     v.field("encoder", encoder, "width: U(±1/√D); features: U(±1/√F)");
+    v.field("encoder_scale", encoder_scale, "times that; larger rows change more slowly");
     v.field("decoder", decoder, "zeros, or uniform: U(±1/√(L·D))");
   }
 };

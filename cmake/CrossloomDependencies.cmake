@@ -30,6 +30,7 @@ if(CROSSLOOM_PARSERS_ONLY)
   return()
 endif()
 
+find_package(hwy REQUIRED)  # SIMD by the CPU that runs it
 find_package(MPI REQUIRED COMPONENTS C)
 target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX)
 set(HDF5_PREFER_PARALLEL OFF)

@@ -1,5 +1,7 @@
 #include "launch/program.h"
 
+#include <malloc.h>
+
 #include <cstdio>
 #include <new>
 
@@ -33,6 +35,13 @@ void run(const MpiEnvironment& mpi, const std::vector<std::string>& arguments) {
   invocation.command->run(*invocation.options, context);
 }
 
+/// Freed memory stays with the program: a step's tensors come from the pages of the step before,
+/// instead of pages that the kernel must clear anew (a quarter of a small step's time).
+void keep_freed_memory() {
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);  // never
+}
+
 int report(const MpiEnvironment& mpi, const std::string& text, int code) {
   if (mpi.size() > 1) {
     std::fprintf(stderr, "[rank %d of %d] %s", mpi.rank(), mpi.size(), text.c_str());
@@ -47,6 +56,7 @@ int report(const MpiEnvironment& mpi, const std::string& text, int code) {
 }  // namespace
 
 int run_program(int argc, char** argv) {
+  keep_freed_memory();
   MpiEnvironment mpi(&argc, &argv);
   log::set_speaker(mpi.rank(), mpi.size());
   try {

@@ -30,6 +30,7 @@ PACKAGES=(
   libopenmpi-dev openmpi-bin libhdf5-dev      # ranks, shards
   libyaml-cpp-dev nlohmann-json3-dev          # configuration, formats
   libcli11-dev libpcre2-dev libxxhash-dev     # command line, tokenizer patterns, checksums
+  libhwy-dev                                  # vector kernels, chosen by CPU at run time
   libgtest-dev libgmock-dev                   # tests
   clang                                       # tests: parsers under sanitizers and libFuzzer
   python3 python3-venv python3-h5py           # model conversion, a test that reads shards

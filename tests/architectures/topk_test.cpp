@@ -88,7 +88,8 @@ TEST(TopK, ProposalsOfFeatureHalvesMergeToTheWhole) {
   for (const int64_t k : {1, 5, 20, 30}) {
     const TopK topk(k, 30);
     const auto part = [&](int64_t begin, int64_t end) {
-      return topk.propose(0, encoder.pre_activations(0, x, {begin, end}), begin, Watch::kNothing);
+      return topk.propose(0, encoder.product(0, x, {begin, end}).pre_activations(), begin,
+                          Watch::kNothing);
     };
     const LayerCodes whole = topk.filter(0, part(0, 30), std::nullopt);
     const LayerCodes merged =

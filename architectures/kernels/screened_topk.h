@@ -1,0 +1,22 @@
+// TopK of the encoder without its float32 product: bfloat16 products screen (screen.h), the few
+// survivors are computed in float32, and the K largest of these are the codes. The same entries as
+// from the whole float32 product, but for ties within float32's own rounding; and since each
+// value is one dot product in a fixed order, it depends on neither threads nor batch.
+#pragma once
+
+#include <optional>
+
+#include "architectures/codes.h"
+
+namespace crossloom::architectures::kernels {
+
+/// Whether it is faster than the whole product: bfloat16 instructions, float32, enough rows.
+bool screening_pays(int64_t tokens, const at::Tensor& weight);
+
+/// x [T, D], weight [F', D], bias [F'], all float32 → the at most `kept` largest positive entries
+/// of x weightᵀ + bias per row, in ascending order of place, ties to the lower place. Nothing when
+/// the bound is of no use: an input or a weight is not finite, or so large that products overflow.
+std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& weight,
+                                        const at::Tensor& bias, int64_t kept);
+
+}  // namespace crossloom::architectures::kernels
