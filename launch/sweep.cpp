@@ -1,12 +1,15 @@
 #include "launch/sweep.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <map>
 
 #include "architectures/parameter_count.h"
 #include "common/log.h"
 #include "eval/prompt_file.h"
+#include "launch/equal_l0.h"
 #include "launch/graph_scores.h"
 #include "launch/sweep_report.h"
 #include "launch/sweep_table.h"
@@ -39,6 +42,24 @@ void in_point(const SweepPoint& point, const std::function<void()>& work) {
   }
 }
 
+std::vector<double> read_equal_l0(const SweepFile& file) {
+  std::vector<double> values;
+  for (const auto& text : file.equal_l0) {
+    double value = 0.0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = code == std::errc() && end == text.data() + text.size();
+    if (!whole || !(value > 0.0) || !std::isfinite(value)) {
+      throw ConfigError({.what = "Wrong number in 'equal_l0'",
+                         .expected = "positive numbers: active features per layer and token",
+                         .got = text,
+                         .where = file.path,
+                         .hint = "For example equal_l0: [16]."});
+    }
+    values.push_back(value);
+  }
+  return values;
+}
+
 }  // namespace
 
 Sweep::Sweep(const SweepFile& file, const data::ShardSet& shards, Communicator& communicator)
@@ -46,6 +67,7 @@ Sweep::Sweep(const SweepFile& file, const data::ShardSet& shards, Communicator& 
       inputs_{file, shards, {}},
       points_(expand_sweep(file)),
       results_(points_.size()),
+      equal_l0_(read_equal_l0(file)),
       title_(fmt::format("{}: reconstruction against sparsity, {}",
                          std::filesystem::path(file.path).stem().string(),
                          shards.identity().model)) {}
@@ -130,8 +152,10 @@ void Sweep::run() {
   }
   report();  // also when everything was there
   if (communicator_.rank() == 0) {
-    fmt::print("{}written: {}/table.csv, table.json, pareto.svg\n",
-               table_text(make_table(present())), inputs_.file.output);
+    const auto results = present();
+    fmt::print("{}{}written: {}/table.csv, table.json, pareto.svg\n",
+               table_text(make_table(results)),
+               comparison_text(compare_at_equal_l0(results, equal_l0_)), inputs_.file.output);
   }
 }
 
@@ -157,7 +181,7 @@ std::vector<Json> Sweep::present() const {
 void Sweep::report() const {
   communicator_.agree([&] {
     if (communicator_.rank() == 0) {
-      write_report(inputs_.file.output, present(), title_);
+      write_report(inputs_.file.output, present(), title_, equal_l0_);
     }
   });
 }

@@ -39,6 +39,7 @@ class Sweep {
   std::vector<PointState> states_;
   std::vector<int64_t> parameters_;  // rank 0
   std::vector<Json> results_;        // null: not there yet; rank 0 has all
+  std::vector<double> equal_l0_;     // where entries are compared
   std::string title_;
 };
 

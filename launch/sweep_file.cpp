@@ -108,9 +108,11 @@ std::vector<SweepVariation> read_variations(const YAML::Node& map, const std::st
 struct EntryHead : Options {
   std::string name;
   std::vector<std::string> graphs;
+  std::vector<std::string> seeds;
   void visit(OptionVisitor& v) override {
     v.field("name", name, "what its points are called");
     v.field("graphs", graphs, "combinations that get graph scores");
+    v.field("seeds", seeds, "instead of the file's");
   }
 };
 
@@ -134,15 +136,18 @@ SweepEntry read_entry(const YAML::Node& node, size_t number, const trainer::Trai
   EntryHead head;
   read_options_node(head, node, source, place + ".", {"set", "vary"});
   check_name(head.name, yaml_where(source, node, place + ".name"));
-  SweepEntry entry{head.name, base, {}, head.graphs};
+  SweepEntry entry{head.name, base, {}, head.graphs, head.seeds};
   const std::string prefix = fmt::format("entries.{}.", head.name);
   if (const YAML::Node set = node["set"]) {
     read_options_node(entry.options, set, source, prefix + "set.");
     refuse_own_keys(set, source, prefix + "set.");
   }
   entry.vary = read_variations(node["vary"], source, prefix + "vary.");
-  if (const YAML::Node graphs = node["graphs"]; graphs && entry.graphs.empty()) {
-    require_list("'graphs'", graphs, yaml_where(source, graphs, prefix + "graphs"));
+  for (const char* key : {"graphs", "seeds"}) {
+    const YAML::Node list = node[key];
+    if (list && (std::string(key) == "graphs" ? entry.graphs : entry.seeds).empty()) {
+      require_list(fmt::format("'{}'", key), list, yaml_where(source, list, prefix + key));
+    }
   }
   return entry;
 }

@@ -35,13 +35,13 @@ int64_t whole_number(const std::string& text, int64_t limit, const std::string& 
                      .hint = "Remove one of them, or give it another name."});
 }
 
-std::vector<int64_t> read_seeds(const SweepFile& file) {
+std::vector<int64_t> read_seeds(const std::vector<std::string>& texts, const std::string& path) {
   std::vector<int64_t> seeds;
-  for (const auto& text : file.seeds) {
+  for (const auto& text : texts) {
     constexpr int64_t kLimit = int64_t{1} << 62;
-    seeds.push_back(whole_number(text, kLimit, "seeds", file.path));
+    seeds.push_back(whole_number(text, kLimit, "seeds", path));
     if (std::count(seeds.begin(), seeds.end(), seeds.back()) > 1) {
-      refuse_duplicate("A seed is given twice", text, file.path + ", key seeds");
+      refuse_duplicate("A seed is given twice", text, path + ", key seeds");
     }
   }
   return seeds;
@@ -176,13 +176,14 @@ SweepPoint make_point(const SweepFile& file, const SweepEntry& entry,
 }  // namespace
 
 std::vector<SweepPoint> expand_sweep(const SweepFile& file) {
-  const auto seeds = read_seeds(file);
+  const auto common_seeds = read_seeds(file.seeds, file.path);
   std::vector<SweepPoint> points;
   std::set<std::string> names, ids;
   for (const auto& entry : file.entries) {
     if (!names.insert(entry.name).second) {
       refuse_duplicate("Two entries have the same name", entry.name, file.path);
     }
+    const auto seeds = entry.seeds.empty() ? common_seeds : read_seeds(entry.seeds, file.path);
     const auto combinations = combine(entry, file.path);
     refuse_equal_combinations(combinations, file.path);
     const auto graphs = graphed(file, entry, combinations.size());

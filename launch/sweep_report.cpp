@@ -1,6 +1,5 @@
 #include "launch/sweep_report.h"
 
-#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <map>
@@ -8,6 +7,7 @@
 #include "common/format.h"
 #include "common/mean.h"
 #include "common/output_file.h"
+#include "launch/equal_l0.h"
 #include "launch/sweep_table.h"
 
 namespace crossloom::launch {
@@ -18,18 +18,6 @@ struct Group {
   std::string label;
   std::vector<double> l0, nmse;
 };
-
-double deviation(const std::vector<double>& values) {
-  if (values.size() < 2) {
-    return 0.0;
-  }
-  const double centre = mean(values);
-  double squares = 0.0;
-  for (const double value : values) {
-    squares += (value - centre) * (value - centre);
-  }
-  return std::sqrt(squares / static_cast<double>(values.size() - 1));
-}
 
 double number(const Json& result, const char* key) {
   const Json& value = json_part(json_part(result, "reconstruction"), key);
@@ -46,8 +34,12 @@ std::string label_of(const Json& result) {
 }
 
 PlotPoint point_of(const Group& group) {
-  return {group.label,         mean(group.l0),        mean(group.nmse),
-          deviation(group.l0), deviation(group.nmse), static_cast<int64_t>(group.l0.size())};
+  return {group.label,
+          mean(group.l0),
+          mean(group.nmse),
+          sample_deviation(group.l0),
+          sample_deviation(group.nmse),
+          static_cast<int64_t>(group.l0.size())};
 }
 
 }  // namespace
@@ -86,11 +78,15 @@ ParetoPlot plot_of(const std::vector<Json>& results, const std::string& title) {
 }
 
 void write_report(const std::string& folder, const std::vector<Json>& results,
-                  const std::string& title) {
+                  const std::string& title, const std::vector<double>& equal_l0) {
   const std::filesystem::path place(folder);
   const auto table = make_table(results);
   write_file((place / "table.csv").string(), table_csv(table));
-  write_json_file((place / "table.json").string(), table_json(table));
+  Json json = table_json(table);
+  if (!equal_l0.empty()) {
+    json["equal_l0"] = comparison_json(compare_at_equal_l0(results, equal_l0));
+  }
+  write_json_file((place / "table.json").string(), json);
   write_file((place / "pareto.svg").string(), pareto_svg(plot_of(results, title)));
 }
 

@@ -14,8 +14,9 @@ namespace crossloom::launch {
 /// mean with the standard deviation (n − 1) as error bars.
 ParetoPlot plot_of(const std::vector<Json>& results, const std::string& title);
 
-/// Each file atomically. Throws DataError.
+/// Each file atomically; with `equal_l0`, table.json also holds the entries at equal L0. Throws
+/// DataError.
 void write_report(const std::string& folder, const std::vector<Json>& results,
-                  const std::string& title);
+                  const std::string& title, const std::vector<double>& equal_l0 = {});
 
 }  // namespace crossloom::launch

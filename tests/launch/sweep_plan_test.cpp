@@ -55,6 +55,11 @@ seeds: [4, 9]
   EXPECT_TRUE(points[9].varied.empty());
 }
 
+TEST(SweepPlan, AnEntryMayHaveSeedsOfItsOwn) {
+  const auto points = expanded("entries: [{name: a, seeds: [3, 5]}, {name: b}]\nseeds: [4]\n");
+  EXPECT_THAT(ids(points), ElementsAre("a.seed-3", "a.seed-5", "b.seed-4"));
+}
+
 TEST(SweepPlan, ValuesBecomePartsOfFolderNames) {
   const auto points = expanded(
       "entries: [{name: a, vary: {transcoder.architecture: [clt-topk, '../x y']}},\n"
@@ -128,6 +133,8 @@ const std::vector<Refusal>& refusals() {
        {"same options", "a.beta1-0.5 and a.beta1-5e-1"}},
       {"seeds: []\nentries: [{name: a}]", {"list of 'seeds' is empty"}},
       {"seeds: [1, 1]\nentries: [{name: a}]", {"seed is given twice"}},
+      {"entries: [{name: a, seeds: []}]", {"list of 'seeds' is empty"}},
+      {"entries: [{name: a, seeds: [2, 2]}]", {"seed is given twice"}},
       {"seeds: [-1]\nentries: [{name: a}]", {"Wrong number in 'seeds'", "-1"}},
       {"seeds: [x]\nentries: [{name: a}]", {"Wrong number in 'seeds'"}},
       {"entries: [{name: a, graphs: [0]}]", {"Graph scores need", "no model"}},

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "launch/equal_l0.h"
 #include "launch/sweep_report.h"
 #include "launch/sweep_table.h"
 #include "tests/support/files.h"
@@ -73,9 +74,39 @@ TEST(SweepPlot, SeedsOfOnePointAreAveraged) {
   EXPECT_EQ(plot.series[1].points[0].label, "b.seed-1");
 }
 
+/// NMSE falls by 0.1 per doubling of L0: linear in log L0, so what is read off is known.
+TEST(EqualL0, ReadsOffBetweenNeighboursAndNeverBeyond) {
+  const auto rows = compare_at_equal_l0(
+      {result("a", {{"transcoder.k", 8}}, 1, 8.0, 0.6),
+       result("a", {{"transcoder.k", 32}}, 1, 32.0, 0.4),
+       result("a", {{"transcoder.k", 8}}, 2, 8.0, 0.7),
+       result("a", {{"transcoder.k", 32}}, 2, 32.0, 0.5),
+       result("a", {{"transcoder.k", 8}}, 3, 8.0, 0.6),  // its other point is missing
+       result("b", {{"transcoder.k", 16}}, 1, 16.0, 0.25)},
+      {16.0, 40.0});
+  ASSERT_EQ(rows.size(), 4U);
+  EXPECT_EQ(rows[0].entry, "a");
+  ASSERT_EQ(rows[0].nmse.size(), 2U);
+  EXPECT_NEAR(rows[0].nmse[0], 0.5, 1e-12);
+  EXPECT_NEAR(rows[0].nmse[1], 0.6, 1e-12);
+  EXPECT_EQ(rows[0].seeds, 3);
+  EXPECT_THAT(rows[1].nmse, ElementsAre(0.25));  // exactly there
+  EXPECT_TRUE(rows[2].nmse.empty());
+  const auto json = comparison_json(rows);
+  EXPECT_NEAR(json[0]["nmse_mean"].get<double>(), 0.55, 1e-12);
+  EXPECT_NEAR(json[0]["nmse_sd"].get<double>(), 0.1 / std::sqrt(2.0), 1e-12);
+  EXPECT_TRUE(json[1]["nmse_sd"].is_null());
+  EXPECT_TRUE(json[2]["nmse_mean"].is_null());
+  const auto text = comparison_text(rows);
+  EXPECT_THAT(text, HasSubstr("NMSE at L0 16\n  b                            0.2500\n  a      "
+                              "                      0.5500 ± 0.0707 (2 seeds)\n"));
+  EXPECT_THAT(text, HasSubstr("NMSE at L0 40\n  a                            not between"));
+}
+
 TEST(SweepReport, WritesAllThreeFiles) {
   const test::TempFolder folder;
-  write_report(folder.path(), {result("a", {{"transcoder.k", 4}}, 1, 4.0, 0.5)}, "t");
+  write_report(folder.path(), {result("a", {{"transcoder.k", 4}}, 1, 4.0, 0.5)}, "t", {4.0});
+  EXPECT_EQ(read_json_file(folder.file("table.json"), 1 << 20)["equal_l0"][0]["nmse_mean"], 0.5);
   EXPECT_THAT(test::bytes_of_file(folder.file("table.csv")), HasSubstr("a.seed-1"));
   EXPECT_EQ(read_json_file(folder.file("table.json"), 1 << 20)["rows"].size(), 1U);
   EXPECT_EQ(test::xml_problem(test::bytes_of_file(folder.file("pareto.svg"))), "");
