@@ -173,9 +173,9 @@ at::Tensor ComposedTranscoder::pre_activations(int64_t layer, const at::Tensor& 
   return product.pre_activations();
 }
 
-at::Tensor ComposedTranscoder::written_rows(int64_t source, int64_t target,
-                                            const at::Tensor& index) const {
-  return topology_->written_rows(source, target, index);
+at::Tensor ComposedTranscoder::written_rows(int64_t source, int64_t target, const at::Tensor& index,
+                                            const at::Tensor& value) const {
+  return topology_->written_rows(source, target, index, value);
 }
 
 at::Tensor ComposedTranscoder::read_rows(int64_t layer, const at::Tensor& index) const {

@@ -45,7 +45,8 @@ class ComposedTranscoder final : public Transcoder {
   at::Tensor thresholds(int64_t layer) const override { return activation_->thresholds(layer); }
   at::Tensor pre_activations(int64_t layer, const at::Tensor& x,
                              const at::Tensor& index = {}) const override;
-  at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const override;
+  at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index,
+                          const at::Tensor& value = {}) const override;
   at::Tensor read_rows(int64_t layer, const at::Tensor& index) const override;
   at::Tensor skip_weight(int64_t layer) const override;
 

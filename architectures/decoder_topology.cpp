@@ -192,8 +192,8 @@ void DecoderTopology::bias_backward(const std::vector<at::Tensor>& y_grad, Colum
   }
 }
 
-at::Tensor DecoderTopology::written_rows(int64_t source, int64_t target,
-                                         const at::Tensor& index) const {
+at::Tensor DecoderTopology::written_rows(int64_t source, int64_t target, const at::Tensor& index,
+                                         const at::Tensor& /*value*/) const {
   const int64_t from = target < source ? -1 : owner(source, target);
   return from < 0 ? at::Tensor() : table(weights(from), source, target).index_select(0, index);
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "architectures/transcoder.h"
@@ -27,7 +28,8 @@ class DecoderTopology {
   /// The pair's table [F, D], a view of its owner's weights (or of their gradient).
   virtual at::Tensor table(const at::Tensor& weights, int64_t source, int64_t target) const = 0;
 
-  /// 2L of them: W_dec_0, b_dec_0 [D], W_dec_1, …; shapes of W_dec in the topology's header.
+  /// W_dec_0, b_dec_0 [D], W_dec_1, … (2L of them; shapes of W_dec in the topology's header), then
+  /// what the topology adds.
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const at::Tensor& bias(int64_t layer) const;
 
@@ -51,8 +53,9 @@ class DecoderTopology {
   /// D).
   void check_call(const Codes& codes, ColumnRange columns) const;
 
-  /// index int32 [n] → [n, D], undefined when `source` does not write to `target`.
-  at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index) const;
+  /// As Transcoder::written_rows.
+  virtual at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index,
+                                  const at::Tensor& value) const;
   /// Σ over targets of ‖W^{l→l'}[i]‖² over these columns: [L] of float64 [F].
   std::vector<at::Tensor> square_norms(ColumnRange columns) const;
 
@@ -61,6 +64,8 @@ class DecoderTopology {
   DecoderTopology(const TranscoderShape& shape, at::ScalarType type,
                   const std::vector<std::vector<int64_t>>& weight_shapes);
 
+  /// After those of the base: numbered from 2L.
+  void add_parameter(Parameter parameter) { parameters_.push_back(std::move(parameter)); }
   const TranscoderShape& shape() const { return shape_; }
   const at::Tensor& weights(int64_t layer) const;
   static size_t weight_number(int64_t layer) { return static_cast<size_t>(2 * layer); }

@@ -14,9 +14,13 @@ int64_t decoder_tables(const std::string& topology, int64_t layers, int64_t wind
     }
     return pairs;
   }
-  const bool per_layer =
-      topology == "plt" || topology == "clt-incremental" || topology == "clt-source-tied";
-  return per_layer ? layers : -1;
+  for (const char* per_layer : {"plt", "clt-incremental", "clt-source-tied",
+                                "clt-incremental-affine", "clt-source-tied-affine"}) {
+    if (topology == per_layer) {
+      return layers;
+    }
+  }
+  return -1;
 }
 
 /// −1: unknown activation.
@@ -42,7 +46,9 @@ int64_t parameter_count(const TranscoderOptions& options, const TranscoderShape&
   const int64_t matrix = shape.width * shape.features;
   const int64_t biases = shape.layers * (shape.features + shape.width);
   const int64_t skip = row.skip ? shape.layers * shape.width * shape.width : 0;
-  return (shape.layers + tables) * matrix + biases + own + skip;
+  const int64_t pairs = shape.layers * (shape.layers + 1) / 2;
+  const int64_t affine = row.topology.ends_with("-affine") ? 2 * pairs * shape.features : 0;
+  return (shape.layers + tables) * matrix + biases + own + affine + skip;
 }
 
 }  // namespace crossloom::architectures

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "architectures/affine.h"
 #include "architectures/batch_topk.h"
 #include "architectures/clt.h"
 #include "architectures/composed_transcoder.h"
@@ -44,6 +45,12 @@ std::unique_ptr<const DecoderTopology> make_topology(const std::string& name,
   }
   if (name == "clt-incremental") {
     return std::make_unique<Incremental>(shape, type);
+  }
+  if (name == "clt-incremental-affine") {
+    return std::make_unique<AffineTied>(shape, type, AffineTied::Tie::kTarget);
+  }
+  if (name == "clt-source-tied-affine") {
+    return std::make_unique<AffineTied>(shape, type, AffineTied::Tie::kSource);
   }
   CROSSLOOM_CHECK(name == "clt-source-tied", "no topology '{}'", name);
   return std::make_unique<SourceTied>(shape, type);
@@ -100,6 +107,9 @@ Registry built_in_rows() {
            composed("plt-batchtopk", "plt", "batchtopk", false),
            composed("plt-batchtopk-skip", "plt", "batchtopk", kSkip),
            composed("clt-source-tied", "clt-source-tied", "topk", false),
+           // With the affine option (5.4).
+           composed("clt-incremental-topk-affine", "clt-incremental-affine", "topk", false),
+           composed("clt-source-tied-affine", "clt-source-tied-affine", "topk", false),
        }) {
     registry.add(std::move(row));
   }

@@ -116,10 +116,11 @@ class Transcoder {
   /// Pre-activations h = x W_encᵀ + b_enc, [T, F]; with an index (int [n]) those features, [T, n].
   virtual at::Tensor pre_activations(int64_t layer, const at::Tensor& x,
                                      const at::Tensor& index = {}) const = 0;
-  /// Vectors that features `index` (int32 [n]) of layer `source` write into layer `target`: [n, D];
-  /// undefined when this architecture does not write there.
-  virtual at::Tensor written_rows(int64_t source, int64_t target,
-                                  const at::Tensor& index) const = 0;
+  /// Vectors that features `index` (int32 [n]) of layer `source` write into layer `target`, per
+  /// unit of activation: [n, D]; undefined when this architecture does not write there. `value`
+  /// [n]: their activations, which the vectors of some architectures depend on; undefined: 1.
+  virtual at::Tensor written_rows(int64_t source, int64_t target, const at::Tensor& index,
+                                  const at::Tensor& value = {}) const = 0;
   /// Encoder rows of features `index` (int32 [n]): [n, D].
   virtual at::Tensor read_rows(int64_t layer, const at::Tensor& index) const = 0;
   /// W_skip [D_out, D_in]: ŷ_l += W_skip x_l; undefined: no skip.

@@ -127,19 +127,29 @@ NodeLayout RowEngine::full_layout(int64_t targets) const {
 RowEngine::Writes RowEngine::gather_writes(int64_t layer) const {
   const int64_t positions = local_.run.embedding.size(0);
   std::vector<std::vector<int64_t>> by_position(static_cast<size_t>(positions));
-  std::map<int64_t, std::pair<std::vector<int64_t>, std::vector<int32_t>>> by_source;
+  struct Features {
+    std::vector<int64_t> numbers;  // among the active ones
+    std::vector<int32_t> indices;
+    std::vector<double> activations;
+  };
+  std::map<int64_t, Features> by_source;
+  const auto options = local_.run.embedding.options();
+  const auto real_tensor = [&](const std::vector<double>& values) {
+    return at::tensor(values, at::TensorOptions(at::kDouble)).to(options);
+  };
   for (size_t i = 0; i < local_.active.size() && local_.active[i].layer <= layer; ++i) {
-    auto& [numbers, indices] = by_source[local_.active[i].layer];
-    numbers.push_back(static_cast<int64_t>(i));
-    indices.push_back(local_.active[i].index);
+    Features& features = by_source[local_.active[i].layer];
+    features.numbers.push_back(static_cast<int64_t>(i));
+    features.indices.push_back(local_.active[i].index);
+    features.activations.push_back(local_.active[i].activation);
   }
   std::vector<int64_t> numbers;  // of gathered vectors, by source layer
   std::vector<at::Tensor> vectors;
   for (const auto& [source, list] : by_source) {
-    const at::Tensor rows =
-        local_.transcoder.written_rows(source, layer, int32_tensor(list.second));
+    const at::Tensor rows = local_.transcoder.written_rows(
+        source, layer, int32_tensor(list.indices), real_tensor(list.activations));
     if (rows.defined()) {
-      numbers.insert(numbers.end(), list.first.begin(), list.first.end());
+      numbers.insert(numbers.end(), list.numbers.begin(), list.numbers.end());
       vectors.push_back(rows);
     }
   }
@@ -160,12 +170,9 @@ RowEngine::Writes RowEngine::gather_writes(int64_t layer) const {
   }
   writes.begin.push_back(static_cast<int64_t>(order.size()));
   writes.columns = int64_tensor(columns);
-  const auto options = local_.run.embedding.options();
-  writes.vectors =
-      vectors.empty()
-          ? at::empty({0, local_.model.spec().width}, options)
-          : at::cat(vectors).index_select(0, int64_tensor(order)) *
-                at::tensor(activations, at::TensorOptions(at::kDouble)).to(options).unsqueeze(1);
+  writes.vectors = vectors.empty() ? at::empty({0, local_.model.spec().width}, options)
+                                   : at::cat(vectors).index_select(0, int64_tensor(order)) *
+                                         real_tensor(activations).unsqueeze(1);
   return writes;
 }
 

@@ -118,7 +118,10 @@ TrainedTranscoder open_trained_transcoder(const std::string& folder, at::ScalarT
 
 void fold_normalization(TrainedTranscoder& trained) {
   const auto& options = trained.transcoder->options();
-  if (architectures::Registry::instance().row(options.architecture).topology == "clt-source-tied") {
+  const auto& sigma_out = trained.normalizer.sigma_out();
+  const std::string topology =
+      architectures::Registry::instance().row(options.architecture).topology;
+  if (topology == "clt-source-tied") {
     trained.transcoder = untied(*trained.transcoder);  // targets have scales of their own
   }
   const auto layer_of = [](const std::string& name) {
@@ -134,10 +137,19 @@ void fold_normalization(TrainedTranscoder& trained) {
       value.copy_(trained.normalizer.fold_decoder(layer, rows).view(value.sizes()));
     } else if (parameter.name.starts_with("b_dec_")) {
       value.copy_(trained.normalizer.fold_decoder_bias(layer, value));
+    } else if (parameter.name.starts_with("affine_scale_")) {
+      if (topology ==
+          "clt-source-tied-affine") {  // the source's decoder carries the own target's σ
+        for (int64_t ahead = 0; ahead < value.size(0); ++ahead) {
+          value.select(0, ahead).mul_(sigma_out[static_cast<size_t>(layer + ahead)] /
+                                      sigma_out[static_cast<size_t>(layer)]);
+        }
+      }
     } else if (parameter.name.starts_with("W_skip_")) {
       value.copy_(trained.normalizer.fold_skip(layer, value));
     } else {  // pre-activations do not change, so these do not
       CROSSLOOM_CHECK(parameter.name.starts_with("b_enc_") ||
+                          parameter.name.starts_with("affine_shift_") ||
                           parameter.name.starts_with("log_threshold_") ||
                           parameter.name.starts_with("threshold_"),
                       "no folding rule for '{}'", parameter.name);

@@ -80,7 +80,18 @@ const Json& object_field(const Json& json, const char* key, const std::string& p
                              "again."});
 }
 
-void require_same_config(const SweepPoint& point, const Json& there, const Json& now) {
+/// Option → default value.
+Json default_config() {
+  PointConfig config;
+  Json flat = Json::object();
+  flatten(YAML::Load(options_to_yaml(config)), "", flat);
+  return flat;
+}
+
+/// An option that did not exist when the point was made had its default.
+void require_same_config(const SweepPoint& point, const Json& recorded, const Json& now) {
+  Json there = default_config();
+  there.update(recorded);
   Json all = there;
   all.update(now);  // keys of either
   for (const auto& [key, ignored] : all.items()) {
@@ -202,8 +213,9 @@ PointState point_state(const SweepPoint& point, const Json& config) {
   }
   const auto hash =
       json_field<std::string>(read_result(point), "config_hash", in(point, "result.json"));
-  if (hash != config_hash(config)) {
-    refuse_changed(point, "config_hash: " + hash, "config_hash: " + config_hash(config));
+  const auto described = json_field<std::string>(there, "config_hash", description);
+  if (hash != described) {
+    refuse_changed(point, "config_hash: " + hash, "config_hash: " + described);
   }
   return PointState::kFinished;
 }

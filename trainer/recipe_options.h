@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/options.h"
 
@@ -71,6 +72,15 @@ struct AuxKOptions : Options {
   void visit(OptionVisitor& v) override {
     v.field("k", k, "dead features per token that reconstruct the residual; 0: none");
     v.field("weight", weight, "weight of that reconstruction");
+  }
+};
+
+struct MatryoshkaOptions : Options {
+  std::vector<std::string> prefixes;
+
+  void visit(OptionVisitor& v) override {
+    v.field("prefixes", prefixes,
+            "numbers of first features that must reconstruct alone, too, e.g. [64, 256]");
   }
 };
 

@@ -34,6 +34,7 @@ Step::Step(architectures::Transcoder& transcoder, const data::Normalizer& normal
       weights_(transcoder.parameters(), exchange_.shards()),
       adam_(options.adam, exchange_.local_shards() * weights_.block_size(),
             weights_.whole().scalar_type()),
+      prefixes_(matryoshka_prefixes(options)),
       guard_(options) {
   adopt_parameters(transcoder.parameters(), weights_);
   const auto& shape = transcoder.shape();
@@ -85,9 +86,12 @@ StepTerms Step::make_terms(const std::vector<double>& energies, const at::Tensor
   const auto& shape = transcoder_.shape();
   const auto tokens = static_cast<double>(options_.loader.batch_tokens);
   StepTerms terms;
+  terms.prefixes = prefixes_;
+  const auto groups = static_cast<double>(prefixes_.size() + 1);
   for (const double energy : energies) {
-    terms.denominators.push_back(architectures::loss_denominator(
-        options_.reconstruction, energy, options_.loader.batch_tokens, shape.width));
+    terms.denominators.push_back(
+        groups * architectures::loss_denominator(options_.reconstruction, energy,
+                                                 options_.loader.batch_tokens, shape.width));
   }
   result_.sparsity_weight = sparsity_weight_at(options_.sparsity, step, options_.steps);
   const auto type = weights_.whole().scalar_type();
@@ -139,13 +143,13 @@ void Step::collect(const StepTerms& terms, const std::vector<double>& energies) 
   std::vector<double> partials;
   for (const auto& shard : shards_) {
     const ShardSums& sums = shard.sums();
-    for (const auto* values : {&sums.squared, &sums.kept, &sums.auxiliary}) {
+    for (const auto* values : {&sums.squared, &sums.kept, &sums.auxiliary, &sums.nested}) {
       partials.insert(partials.end(), values->begin(), values->end());
     }
     partials.push_back(sums.sparsity);
     partials.push_back(sums.pre_activation);
   }
-  const auto totals = exchange_.ordered_sum(partials, 3 * layers + 2);
+  const auto totals = exchange_.ordered_sum(partials, 4 * layers + 2);
   result_.fvu.clear();
   result_.l0.clear();
   result_.reconstruction = 0.0;
@@ -154,13 +158,13 @@ void Step::collect(const StepTerms& terms, const std::vector<double>& energies) 
     result_.fvu.push_back(totals[l] / energies[l]);
     result_.l0.push_back(totals[energies.size() + l] /
                          static_cast<double>(options_.loader.batch_tokens));
-    result_.reconstruction += totals[l] / terms.denominators[l];
+    result_.reconstruction += (totals[l] + totals[3 * energies.size() + l]) / terms.denominators[l];
     if (!terms.auxk_weights.empty()) {
       result_.auxiliary += totals[2 * energies.size() + l] * terms.auxk_weights[l];
     }
   }
-  result_.sparsity = totals[3 * energies.size()];
-  result_.pre_activation = totals[3 * energies.size() + 1];
+  result_.sparsity = totals[4 * energies.size()];
+  result_.pre_activation = totals[4 * energies.size() + 1];
   result_.loss =
       result_.reconstruction + result_.sparsity + result_.pre_activation + result_.auxiliary;
 }

@@ -70,6 +70,7 @@ class Step {
   std::vector<FlatBuffer> gradients_;  // [S/R]
   std::vector<TokenShard> shards_;     // [S/R]
   Adam adam_;                          // of this rank's own blocks
+  std::vector<int64_t> prefixes_;      // nested groups below the whole
   Guard guard_;
   at::Tensor scratch_;  // partial gradients on their way to their owners
   at::Tensor fired_;    // int64 [L, F]

@@ -2,6 +2,7 @@
 
 #include "architectures/auxk.h"
 #include "architectures/losses.h"
+#include "architectures/matryoshka.h"
 #include "architectures/pre_activation_loss.h"
 #include "architectures/sparsity.h"
 #include "trainer/gradient_sink.h"
@@ -25,6 +26,7 @@ TokenShard::TokenShard(const architectures::TranscoderShape& shape, int64_t toke
   }
   const auto layers = static_cast<size_t>(shape.layers);
   sums_.squared.resize(layers);
+  sums_.nested.resize(layers);
   sums_.kept.resize(layers);
   sums_.auxiliary.resize(layers);
 }
@@ -103,11 +105,21 @@ void TokenShard::backward(const Transcoder& transcoder, const StepTerms& terms,
   }
   sums_.sparsity = sparsity.loss;
   sums_.pre_activation = 0.0;
+  architectures::NestedTerm nested;
+  if (!terms.prefixes.empty()) {
+    HoldingSink holding(sink);
+    nested = architectures::nested_reconstruction(transcoder, codes_, x_, y_, terms.prefixes,
+                                                  terms.denominators, holding);
+    sums_.nested = nested.squared;
+  }
   const CodeGradients gradients =
       transcoder.decode_backward(codes_, x_, y_grad_, {0, shape_.width}, sparsity.norm_grad, sink);
   for (size_t l = 0; l < x_.size(); ++l) {
     const auto layer = static_cast<int64_t>(l);
     at::Tensor gradient = gradients[l];
+    if (!nested.value_grad.empty()) {
+      gradient.add_(nested.value_grad[l]);
+    }
     if (!sparsity.value_grad.empty()) {
       gradient.add_(sparsity.value_grad[l]);
     }

@@ -5,6 +5,9 @@
 //        + (λ/T) Σ tanh(c n a)                           sparsity         (sparsity.h)
 //        + Σ_{silent} w_i (θ_i − h)                      pre-activation   (pre_activation_loss.h)
 //        + Σ_l α m_l Σ_t ‖ê − e‖² / V^e_l                AuxK             (auxk.h)
+//
+// With nested prefixes the reconstruction is a mean over G groups (matryoshka.h): N_l is then
+// G·N_l.
 #pragma once
 
 #include <vector>
@@ -18,6 +21,7 @@ namespace crossloom::trainer {
 /// What a step is made of, the same for every shard and rank.
 struct StepTerms {
   std::vector<double> denominators;     // [L] N_l
+  std::vector<int64_t> prefixes;        // of the nested groups below the whole; usually none
   std::vector<double> bars;             // [L] of BatchTopK; empty: none
   std::vector<at::Tensor> norms;        // [L] of [F] n_i; empty: no tanh penalty
   double sparsity_weight = 0.0;         // λ / T
@@ -32,6 +36,7 @@ struct StepTerms {
 /// Sums over a shard's tokens, in float64; they add up over shards.
 struct ShardSums {
   std::vector<double> squared;    // [L] Σ ‖y − ŷ‖²
+  std::vector<double> nested;     // [L] the same of the nested groups, summed over them
   std::vector<double> kept;       // [L] active codes
   double sparsity = 0.0;          // loss term, λ included
   double pre_activation = 0.0;    // loss term, weights included

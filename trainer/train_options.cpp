@@ -1,5 +1,7 @@
 #include "trainer/train_options.h"
 
+#include <charconv>
+
 #include "common/error.h"
 #include "trainer/schedule.h"
 
@@ -12,6 +14,26 @@ void require_range(const char* key, double value, double low, double high) {
                        .where = key,
                        .hint = "Change it in the YAML file or with --set."});
   }
+}
+
+std::vector<int64_t> matryoshka_prefixes(const TrainOptions& options) {
+  std::vector<int64_t> prefixes;
+  for (const std::string& text : options.matryoshka.prefixes) {
+    int64_t size = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), size);
+    const int64_t least = prefixes.empty() ? 1 : prefixes.back() + 1;
+    if (code != std::errc() || end != text.data() + text.size() || size < least ||
+        size >= options.transcoder.features) {
+      throw ConfigError({.what = "'matryoshka.prefixes' does not nest",
+                         .expected = fmt::format("ascending numbers from 1 to features − 1 = {}",
+                                                 options.transcoder.features - 1),
+                         .got = text,
+                         .where = "matryoshka.prefixes",
+                         .hint = "The last group, all features, is there without being named."});
+    }
+    prefixes.push_back(size);
+  }
+  return prefixes;
 }
 
 namespace {
@@ -27,6 +49,7 @@ void check_recipe(const TrainOptions& options) {
   require_at_least("dead.window_tokens", options.dead.window_tokens, 0);
   require_range("dead.min_density", options.dead.min_density, 0.0, 1.0);
   require_range("guard.spike_factor", options.guard.spike_factor, 0.0, 1e12);
+  matryoshka_prefixes(options);
   require_range("start.firing_rate", options.start.firing_rate, 0.0, 1.0);
   require_at_least("start.sample_tokens", options.start.sample_tokens, 2);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "architectures/transcoder.h"
 #include "common/options.h"
@@ -20,6 +21,7 @@ struct TrainOptions : Options {
   SparsityOptions sparsity;
   PreActivationOptions pre_activation;
   AuxKOptions auxk;
+  MatryoshkaOptions matryoshka;
   KAnnealingOptions k_annealing;
   StartOptions start;
   DeadOptions dead;
@@ -45,6 +47,7 @@ struct TrainOptions : Options {
     v.group("sparsity", sparsity, "tanh penalty");
     v.group("pre_activation", pre_activation, "loss that keeps silent features movable");
     v.group("auxk", auxk, "dead features reconstruct the residual (TopK types)");
+    v.group("matryoshka", matryoshka, "nested reconstruction");
     v.group("k_annealing", k_annealing, "K over the run (TopK types)");
     v.group("start", start, "data-driven initial biases");
     v.group("dead", dead, "when a feature counts as dead");
@@ -64,6 +67,9 @@ struct TrainOptions : Options {
 
 /// Throws ConfigError unless low ≤ value ≤ high (NaN is neither).
 void require_range(const char* key, double value, double low, double high);
+
+/// matryoshka.prefixes as numbers. Throws ConfigError unless 0 < n_1 < n_2 < … < features.
+std::vector<int64_t> matryoshka_prefixes(const TrainOptions& options);
 
 /// Throws ConfigError naming the option and the rule it breaks, also against the number of ranks.
 void check_train_options(const TrainOptions& options, int ranks);

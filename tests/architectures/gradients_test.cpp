@@ -166,7 +166,10 @@ TEST_P(Gradients, ColumnRangesAddUpToTheWhole) {
     EXPECT_LE(distance(sum[l], whole_grad[l]), kOracleTolerance);
   }
   for (size_t p = 0; p < sink.gradients.size(); ++p) {
-    EXPECT_LE(distance(sink.gradients[p], whole_sink.gradients[p]), tolerance);
+    // What no column owns (affine maps) is a sum over columns, like the codes' gradients.
+    const bool shared = transcoder->parameters()[p].rule == ShardRule::kReplicated;
+    EXPECT_LE(distance(sink.gradients[p], whole_sink.gradients[p]),
+              shared ? kOracleTolerance : tolerance);
   }
 }
 

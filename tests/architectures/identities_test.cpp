@@ -124,6 +124,41 @@ TEST(Topologies, EveryTopologyIsAnUntiedClt) {
   }
 }
 
+/// Scale 1 for a layer's own target and 0 for later ones, shift 0 (identity 14).
+TEST(Topologies, AffineStartsAsPlt) {
+  const Sizes sizes{.layers = 4};
+  const auto plt = random_transcoder("plt-topk", sizes);
+  for (const char* name : {"clt-incremental-topk-affine", "clt-source-tied-affine"}) {
+    TranscoderOptions options = plt->options();
+    options.architecture = name;
+    const auto affine = Registry::instance().create(options, plt->shape(), at::kDouble);
+    for (const Parameter& parameter : plt->parameters()) {
+      find_parameter(*affine, parameter.name).copy_(parameter.value);
+    }
+    expect_same_function(*plt, *affine, sizes);
+  }
+}
+
+TEST(Topologies, AffineWithScaleOneIsTheTiedType) {
+  const Sizes sizes{.layers = 4};
+  for (const auto& [affine_name, tied_name] :
+       {std::pair{"clt-incremental-topk-affine", "clt-incremental-topk"},
+        std::pair{"clt-source-tied-affine", "clt-source-tied"}}) {
+    const auto tied = random_transcoder(tied_name, sizes);
+    TranscoderOptions options = tied->options();
+    options.architecture = affine_name;
+    const auto affine = Registry::instance().create(options, tied->shape(), at::kDouble);
+    for (const Parameter& parameter : affine->parameters()) {
+      if (parameter.name.starts_with("affine_scale")) {
+        parameter.value.fill_(1.0);
+      } else if (!parameter.name.starts_with("affine_shift")) {
+        parameter.value.copy_(find_parameter(*tied, parameter.name));
+      }
+    }
+    expect_same_function(*tied, *affine, sizes);
+  }
+}
+
 TEST(Topologies, WindowZeroIsPltAndTheFullWindowIsClt) {
   const Sizes sizes{.layers = 4};
   const auto plt = random_transcoder("plt-topk", sizes);
@@ -229,11 +264,13 @@ TEST_P(Identities, HasTheParametersOfItsFormula) {
             parameter_count(transcoder->options(), transcoder->shape()));
 }
 
-/// Rows of every parameter with a feature axis reordered: feature i becomes permutation[i]'s copy.
+/// Every parameter with a feature axis reordered: feature i becomes permutation[i]'s copy.
 void permute_features(const Transcoder& transcoder, const at::Tensor& permutation) {
   for (const Parameter& parameter : transcoder.parameters()) {
-    if (parameter.value.size(0) == permutation.size(0)) {  // F differs from D and L
-      parameter.value.copy_(parameter.value.index_select(0, permutation).clone());
+    for (int64_t axis = 0; axis < parameter.value.dim(); ++axis) {
+      if (parameter.value.size(axis) == permutation.size(0)) {  // F differs from D and L
+        parameter.value.copy_(parameter.value.index_select(axis, permutation).clone());
+      }
     }
   }
 }
@@ -309,7 +346,6 @@ TEST_P(Identities, DecodesThroughItsWrittenRows) {
   const Codes codes = encode(*transcoder, x);
   std::vector<at::Tensor> y_hat;
   transcoder->decode(codes, x, {0, sizes.width}, y_hat);
-  const at::Tensor all = at::arange(sizes.features, at::kInt);
   for (int64_t target = 0; target < sizes.layers; ++target) {
     at::Tensor sum = find_parameter(*transcoder, "b_dec_" + std::to_string(target))
                          .expand({sizes.tokens, -1})
@@ -318,13 +354,16 @@ TEST_P(Identities, DecodesThroughItsWrittenRows) {
       sum += at::mm(x[static_cast<size_t>(target)], transcoder->skip_weight(target).t());
     }
     for (int64_t source = 0; source < sizes.layers; ++source) {
-      const at::Tensor rows = transcoder->written_rows(source, target, all);
+      const LayerCodes& layer = codes[static_cast<size_t>(source)];
+      const at::Tensor rows = transcoder->written_rows(source, target, layer.index, layer.value);
       if (rows.defined()) {
-        sum += at::mm(dense(codes[static_cast<size_t>(source)], sizes.features), rows);
+        const at::Tensor token = at::repeat_interleave(row_counts(layer));
+        sum.index_add_(0, token, layer.value.unsqueeze(1) * rows);
       }
     }
     EXPECT_LE(distance(sum, y_hat[static_cast<size_t>(target)]), 1e-13);
   }
+  const at::Tensor all = at::arange(sizes.features, at::kInt);
   const at::Tensor some = at::tensor({4, 0}, at::kInt);
   EXPECT_TRUE(at::equal(transcoder->read_rows(1, some),
                         transcoder->read_rows(1, all).index_select(0, some)));

@@ -69,13 +69,25 @@ at::Tensor pair_table(const Registry::Row& row, const Named& leaves, size_t sour
     const auto offset = static_cast<int64_t>(target - source);
     return offset < fat_rows.size(1) ? fat_rows.select(1, offset) : at::Tensor();
   }
-  if (row.topology == "clt-incremental") {
+  if (row.topology == "clt-incremental" || row.topology == "clt-incremental-affine") {
     return named(leaves, "W_dec", target);
   }
-  if (row.topology == "clt-source-tied") {
+  if (row.topology == "clt-source-tied" || row.topology == "clt-source-tied-affine") {
     return named(leaves, "W_dec", source);
   }
   throw std::runtime_error("teach the oracle the topology " + row.topology);
+}
+
+/// What of a [T, F] reaches the pair's table.
+at::Tensor passed(const Registry::Row& row, const Named& leaves, size_t source, size_t target,
+                  const at::Tensor& a) {
+  if (!row.topology.ends_with("-affine")) {
+    return a;
+  }
+  const auto ahead = static_cast<int64_t>(target - source);
+  const at::Tensor scale = named(leaves, "affine_scale", source).select(0, ahead);
+  const at::Tensor shift = named(leaves, "affine_shift", source).select(0, ahead);
+  return (a + shift) * scale * a.detach().gt(0.0).to(at::kDouble);
 }
 
 /// a [L] of [T, F] → reconstruction of `target` [T, D].
@@ -85,7 +97,7 @@ at::Tensor reconstruct(const Registry::Row& row, const Named& leaves,
   for (size_t source = 0; source <= target; ++source) {
     const at::Tensor table = pair_table(row, leaves, source, target);
     if (table.defined()) {
-      y_hat = y_hat + at::mm(a[source], table);
+      y_hat = y_hat + at::mm(passed(row, leaves, source, target, a[source]), table);
     }
   }
   return row.skip ? y_hat + at::mm(x, named(leaves, "W_skip", target).t()) : y_hat;

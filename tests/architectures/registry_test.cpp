@@ -128,6 +128,9 @@ TEST_P(NewTranscoder, InitialWeightsAreAFunctionOfTheSeed) {
       EXPECT_GT(largest, 0.8 / std::sqrt(16.0));
     } else if (parameter.name.starts_with("log_threshold")) {
       EXPECT_NEAR(largest, -std::log(0.03), 1e-6);
+    } else if (parameter.name.starts_with("affine_scale")) {  // 1 for the own target alone
+      EXPECT_TRUE(parameter.value[0].eq(1.0).all().item<bool>());
+      EXPECT_EQ(parameter.value.sum().item<double>(), static_cast<double>(parameter.value.size(1)));
     } else {
       EXPECT_EQ(largest, 0.0) << parameter.name;
     }

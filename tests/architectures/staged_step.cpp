@@ -133,7 +133,7 @@ bool any_dense(const Codes& codes) {
 }
 
 bool has_fixed_order(const Registry::Row& row, const Codes& codes) {
-  return !any_dense(codes) && !row.skip && row.topology != "clt-incremental";
+  return !any_dense(codes) && !row.skip && !row.topology.starts_with("clt-incremental");
 }
 
 at::Tensor dense(const LayerCodes& codes, int64_t features) {

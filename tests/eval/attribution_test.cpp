@@ -113,7 +113,8 @@ TEST_P(Attribution, AdjointEqualsAutograd) {
       const auto& source = local_.active[s];
       for (int64_t k = source.layer; k < layout.layers; ++k) {
         const at::Tensor written =
-            transcoder_->written_rows(source.layer, k, at::tensor({source.index}, at::kInt));
+            transcoder_->written_rows(source.layer, k, at::tensor({source.index}, at::kInt),
+                                      at::tensor({source.activation}, at::kDouble));
         if (written.defined()) {
           want[s] += source.activation * outputs[static_cast<size_t>(k)]
                                              .grad()[source.position]
@@ -162,7 +163,8 @@ TEST_P(Attribution, TenRandomEdgesEqualMeasuredPerturbations) {
     auto outputs = constant_outputs();
     for (int64_t k = source.layer; k < 3; ++k) {
       const at::Tensor written =
-          transcoder_->written_rows(source.layer, k, at::tensor({source.index}, at::kInt));
+          transcoder_->written_rows(source.layer, k, at::tensor({source.index}, at::kInt),
+                                    at::tensor({source.activation}, at::kDouble));
       if (written.defined()) {
         outputs[static_cast<size_t>(k)] = outputs[static_cast<size_t>(k)].clone();
         outputs[static_cast<size_t>(k)][source.position].add_(written[0], source.activation);
@@ -213,19 +215,21 @@ TEST_P(Attribution, ReconstructionPlusErrorIsTheMlpOutput) {
                              [](const auto& a, const auto& b) { return a.place(b) < 0; }));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Attribution,
-                         ::testing::Values(Case{HookPoint::kMlpIn, "clt-topk", false},
-                                           Case{HookPoint::kMlpIn, "plt-topk", true},
-                                           Case{HookPoint::kResidMid, "clt-topk", true},
-                                           Case{HookPoint::kMlpNormalized, "clt-topk", true},
-                                           Case{HookPoint::kResidMid, "plt-topk", false},
-                                           Case{HookPoint::kMlpIn, "plt-topk-skip", false},
-                                           Case{HookPoint::kResidMid, "clt-jumprelu-skip", true},
-                                           Case{HookPoint::kMlpNormalized,
-                                                "clt-incremental-topk-skip", true},
-                                           Case{HookPoint::kMlpIn, "clt-source-tied", true},
-                                           Case{HookPoint::kMlpIn, "plt-batchtopk", false}),
-                         [](const auto& row) { return fmt::format("case{}", row.index); });
+INSTANTIATE_TEST_SUITE_P(
+    Cases, Attribution,
+    ::testing::Values(Case{HookPoint::kMlpIn, "clt-topk", false},
+                      Case{HookPoint::kMlpIn, "plt-topk", true},
+                      Case{HookPoint::kResidMid, "clt-topk", true},
+                      Case{HookPoint::kMlpNormalized, "clt-topk", true},
+                      Case{HookPoint::kResidMid, "plt-topk", false},
+                      Case{HookPoint::kMlpIn, "plt-topk-skip", false},
+                      Case{HookPoint::kResidMid, "clt-jumprelu-skip", true},
+                      Case{HookPoint::kMlpNormalized, "clt-incremental-topk-skip", true},
+                      Case{HookPoint::kMlpIn, "clt-source-tied", true},
+                      Case{HookPoint::kMlpIn, "clt-source-tied-affine", true},
+                      Case{HookPoint::kResidMid, "clt-incremental-topk-affine", false},
+                      Case{HookPoint::kMlpIn, "plt-batchtopk", false}),
+    [](const auto& row) { return fmt::format("case{}", row.index); });
 
 TEST(SalientTargets, StopAtTheProbabilityAndBreakTiesByLowerId) {
   const at::Tensor logits = at::log(at::tensor({0.1, 0.3, 0.3, 0.2, 0.1}, at::kDouble));

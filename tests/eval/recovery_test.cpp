@@ -30,10 +30,10 @@ data::SyntheticOptions planted(const architectures::Registry::Row& row) {
   options.active = 4;
   options.rows = 20000;
   options.chunk_rows = 256;
-  options.writes = row.topology == "plt"               ? "own"
-                   : row.topology == "clt-incremental" ? "target"
-                   : row.topology == "clt-source-tied" ? "source"
-                                                       : "all";
+  options.writes = row.topology == "plt"                         ? "own"
+                   : row.topology.starts_with("clt-incremental") ? "target"
+                   : row.topology.starts_with("clt-source-tied") ? "source"
+                                                                 : "all";
   options.linear = row.skip;
   return options;
 }

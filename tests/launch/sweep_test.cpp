@@ -228,6 +228,21 @@ TEST_F(Sweep, AChangedPointIsRefusedByName) {
   EXPECT_THAT(foreign.output, HasSubstr("a.k-2.seed-1/point.json"));
 }
 
+/// As if a later version of the program had added them.
+TEST_F(Sweep, OptionsThatAPointDoesNotNameHadTheirDefaults) {
+  const auto file = write_sweep("older.yaml", 20, "[2]");
+  ASSERT_EQ(test::crossloom(sweep(file, "older")).exit_code, 0);
+  const auto place = point("older", "a.k-2.seed-1") + "/point.json";
+  const auto without = [&](const char* key) {
+    Json description = read_json_file(place, 1 << 20);
+    EXPECT_EQ(description["config"].erase(key), 1U) << key;
+    test::put_file(place, description.dump());
+    return test::crossloom(sweep(file, "older"));
+  };
+  EXPECT_EQ(without("train.auxk.weight").exit_code, 0);
+  expect_refusal(without("train.steps"), {"train.steps: 120", "train.steps: 20"});
+}
+
 TEST_F(Sweep, WeightsAreKeptOnRequest) {
   const auto file = write_sweep("kept.yaml", 20, "[2]", "keep_weights: true\n");
   ASSERT_EQ(test::crossloom(sweep(file, "kept")).exit_code, 0);

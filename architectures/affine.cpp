@@ -1,0 +1,121 @@
+#include "architectures/affine.h"
+
+#include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/sparse_rows.h"
+
+namespace crossloom::architectures {
+
+AffineTied::AffineTied(const TranscoderShape& shape, at::ScalarType type, Tie tie)
+    : DecoderTopology(shape, type, rows_per_layer(shape)), tie_(tie) {
+  for (int64_t source = 0; source < shape.layers; ++source) {
+    const std::vector<int64_t> sizes = {shape.layers - source, shape.features};
+    const at::Tensor scale = at::zeros(sizes, type);
+    scale.select(0, 0).fill_(1.0);
+    add_parameter({fmt::format("affine_scale_{}", source), scale, ShardRule::kReplicated});
+    add_parameter(
+        {fmt::format("affine_shift_{}", source), at::zeros(sizes, type), ShardRule::kReplicated});
+  }
+}
+
+std::string AffineTied::describe() const {
+  const char* layer = tie_ == Tie::kTarget ? "l'" : "l";
+  return fmt::format(
+      "ŷ[l'] = b_dec[l'] + Σ_{{l ≤ l'}} W_dec[{}] ((a[l] + shift[l, l'−l]) · scale[l, l'−l]) where "
+      "a > 0; W_dec_l [F, D], affine_scale_l and affine_shift_l [L − l, F]",
+      layer);
+}
+
+size_t AffineTied::scale_number(int64_t source) const {
+  return static_cast<size_t>(2 * shape().layers + 2 * source);
+}
+
+at::Tensor AffineTied::at_codes(size_t parameter, int64_t ahead, const at::Tensor& index) const {
+  return parameters()[parameter].value.select(0, ahead).index_select(0, index);
+}
+
+LayerCodes AffineTied::mapped(const LayerCodes& codes, int64_t source, int64_t target) const {
+  const at::Tensor scale = at_codes(scale_number(source), target - source, codes.index);
+  const at::Tensor shift = at_codes(shift_number(source), target - source, codes.index);
+  return {.offsets = codes.offsets,
+          .index = codes.index,
+          .value = (codes.value + shift) * scale * codes.value.gt(0)};
+}
+
+void AffineTied::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
+                            const at::Tensor& y_hat) const {
+  for (int64_t source = 0; source <= target; ++source) {
+    const LayerCodes layer = mapped(codes[static_cast<size_t>(source)], source, target);
+    const at::Tensor rows =
+        weights(owner(source, target)).narrow(1, columns.begin, columns.width());
+    kernels::for_token_ranges(y_hat.size(0), [&](kernels::Range tokens) {
+      kernels::add_rows(layer, rows, y_hat, tokens);
+    });
+  }
+}
+
+CodeGradients AffineTied::decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
+                                          ColumnRange columns,
+                                          const std::vector<at::Tensor>& norm_grad,
+                                          ParameterSink& sink) const {
+  check_call(codes, columns);
+  CROSSLOOM_CHECK(y_grad.size() == codes.size(), "{} layers of y_grad", y_grad.size());
+  CodeGradients gradients;
+  for (int64_t source = 0; source < shape().layers; ++source) {
+    const LayerCodes& layer = codes[static_cast<size_t>(source)];
+    gradients.push_back(at::zeros_like(layer.value));
+    for (int64_t target = source; target < shape().layers; ++target) {
+      pair_backward(source, target, layer, y_grad[static_cast<size_t>(target)], columns,
+                    gradients.back(), sink);
+    }
+    sink.finished(scale_number(source));
+    sink.finished(shift_number(source));
+  }
+  for (int64_t layer = 0; layer < shape().layers; ++layer) {
+    add_norm_gradients(norm_grad, columns, layer, sink.gradient(weight_number(layer)));
+    sink.finished(weight_number(layer));
+  }
+  return gradients;
+}
+
+void AffineTied::pair_backward(int64_t source, int64_t target, const LayerCodes& codes,
+                               const at::Tensor& y_grad, ColumnRange columns,
+                               const at::Tensor& value_grad, ParameterSink& sink) const {
+  const int64_t ahead = target - source;
+  const int64_t from = owner(source, target);
+  const at::Tensor rows = weights(from).narrow(1, columns.begin, columns.width());
+  const at::Tensor reach = at::zeros_like(codes.value);  // r, [nnz]
+  kernels::for_token_ranges(codes.tokens(), [&](kernels::Range tokens) {
+    kernels::dot_rows(codes, rows, y_grad, reach, tokens);
+  });
+  const at::Tensor scale = at_codes(scale_number(source), ahead, codes.index);
+  const at::Tensor shift = at_codes(shift_number(source), ahead, codes.index);
+  const at::Tensor scaled = reach * scale;
+  at::Tensor(value_grad).add_(scaled);
+  const at::Tensor active = codes.value.gt(0);
+  const auto add_sums = [&](size_t parameter, const at::Tensor& per_code) {
+    kernels::add_weight_sums(kernels::group_by_feature(codes, per_code * active, shape().features),
+                             sink.gradient(parameter).select(0, ahead));
+  };
+  add_sums(scale_number(source), reach * (codes.value + shift));
+  add_sums(shift_number(source), scaled);
+  const LayerCodes written = mapped(codes, source, target);
+  const auto lists = kernels::group_by_feature(written, written.value, shape().features);
+  const at::Tensor weight_grad =
+      sink.gradient(weight_number(from)).narrow(1, columns.begin, columns.width());
+  kernels::for_feature_ranges(lists, [&](kernels::Range features) {
+    kernels::add_outer(lists, y_grad, weight_grad, features);
+  });
+}
+
+at::Tensor AffineTied::written_rows(int64_t source, int64_t target, const at::Tensor& index,
+                                    const at::Tensor& value) const {
+  if (target < source) {
+    return {};
+  }
+  const at::Tensor scale = at_codes(scale_number(source), target - source, index);
+  const at::Tensor shift = at_codes(shift_number(source), target - source, index);
+  const at::Tensor per_unit = scale * (value.defined() ? 1.0 + shift / value : 1.0 + shift);
+  return weights(owner(source, target)).index_select(0, index) * per_unit.unsqueeze(1);
+}
+
+}  // namespace crossloom::architectures
