@@ -7,7 +7,8 @@
 // square is lost in reading, and as much again where a code is missed or invented. The best linear
 // map leaves about half. So NMSE below 0.2 says that sparse features are used, and the cosines say
 // that they are the planted ones: on average to within 22° (26° for ReLU, whose codes must shrink
-// to be sparse). With a skip only the sum of both paths is determined: compared is what a planted
+// to be sparse, and for incremental decoders with affine maps, whose writes ahead start at
+// nothing). With a skip only the sum of both paths is determined: compared is what a planted
 // feature causes through the learnt feature and the learnt skip together.
 #include <gtest/gtest.h>
 
@@ -77,8 +78,12 @@ at::Tensor learnt_effects(const architectures::Transcoder& folded,
                               .to(at::kDouble);  // [n, D]
   const at::Tensor strength =
       at::mm(read, folded.read_rows(source, all).to(at::kDouble).t()).clamp_min(0);  // [n, F]
-  at::Tensor effects =
-      strength.unsqueeze(2) * folded.written_rows(source, target, all).to(at::kDouble).unsqueeze(0);
+  std::vector<at::Tensor> written;  // [n] of [F, D], by features of that activation
+  for (int64_t i = 0; i < strength.size(0); ++i) {
+    const at::Tensor value = strength[i].clamp_min(1e-9).to(at::kFloat);
+    written.push_back(folded.written_rows(source, target, all, value).to(at::kDouble));
+  }
+  at::Tensor effects = strength.unsqueeze(2) * at::stack(written);
   if (source == target && folded.skip_weight(target).defined()) {
     const at::Tensor skip = folded.skip_weight(target).to(at::kDouble);
     effects = effects + at::mm(read, skip.t()).unsqueeze(1);
@@ -129,7 +134,8 @@ TEST_P(Recovery, FindsThePlantedFeatures) {
   fmt::print("{:<30} mean max cosine {:.4f}  NMSE {:.4f}  L0 {:.2f}  dead {:.2f}\n", row.name,
              cosine, quality.mean_nmse(), quality.mean_l0(), quality.mean_dead());
   EXPECT_LT(quality.mean_nmse(), kNmse);
-  EXPECT_GT(cosine, row.activation == "relu" ? 0.9 : 0.93);
+  const bool starts_late = row.topology == "clt-incremental-affine";
+  EXPECT_GT(cosine, row.activation == "relu" || starts_late ? 0.9 : 0.93);
   EXPECT_LT(quality.mean_l0(), 8.0);  // planted: 2 a layer and token
 }
 
