@@ -1,6 +1,6 @@
 #include "architectures/affine.h"
 
-#include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/sparse_rows.h"
 
 namespace crossloom::architectures {
@@ -81,12 +81,19 @@ void AffineTied::pair_backward(int64_t source, int64_t target, const LayerCodes&
                                const at::Tensor& y_grad, ColumnRange columns,
                                const at::Tensor& value_grad, ParameterSink& sink) const {
   const int64_t ahead = target - source;
-  const int64_t from = owner(source, target);
-  const at::Tensor rows = weights(from).narrow(1, columns.begin, columns.width());
-  const at::Tensor reach = at::zeros_like(codes.value);  // r, [nnz]
-  kernels::for_token_ranges(codes.tokens(), [&](kernels::Range tokens) {
-    kernels::dot_rows(codes, rows, y_grad, reach, tokens);
-  });
+  const size_t weight = weight_number(owner(source, target));
+  const auto cut = [&](const at::Tensor& table) {
+    return table.narrow(1, columns.begin, columns.width());
+  };
+  const LayerCodes written = mapped(codes, source, target);
+  const auto lists = kernels::group_by_feature(written, written.value, shape().features);
+  const at::Tensor listed = at::zeros_like(codes.value);  // r, [nnz] in the lists' order
+  kernels::run_feature_passes({{.lists = lists,
+                                .rows = y_grad,
+                                .gradient = cut(sink.gradient(weight)),
+                                .table = cut(weights(owner(source, target))),
+                                .reach = listed}});
+  const at::Tensor reach = at::empty_like(listed).index_copy_(0, lists.entry, listed);
   const at::Tensor scale = at_codes(scale_number(source), ahead, codes.index);
   const at::Tensor shift = at_codes(shift_number(source), ahead, codes.index);
   const at::Tensor scaled = reach * scale;
@@ -98,13 +105,6 @@ void AffineTied::pair_backward(int64_t source, int64_t target, const LayerCodes&
   };
   add_sums(scale_number(source), reach * (codes.value + shift));
   add_sums(shift_number(source), scaled);
-  const LayerCodes written = mapped(codes, source, target);
-  const auto lists = kernels::group_by_feature(written, written.value, shape().features);
-  const at::Tensor weight_grad =
-      sink.gradient(weight_number(from)).narrow(1, columns.begin, columns.width());
-  kernels::for_feature_ranges(lists, [&](kernels::Range features) {
-    kernels::add_outer(lists, y_grad, weight_grad, features);
-  });
 }
 
 at::Tensor AffineTied::written_rows(int64_t source, int64_t target, const at::Tensor& index,

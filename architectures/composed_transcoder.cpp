@@ -14,6 +14,9 @@ class ComponentSink final : public ParameterSink {
   ComponentSink(ParameterSink& sink, size_t first) : sink_(sink), first_(first) {}
   at::Tensor gradient(size_t parameter) override { return sink_.gradient(first_ + parameter); }
   void finished(size_t parameter) override { sink_.finished(first_ + parameter); }
+  GradientStretches* stretches(size_t parameter) override {
+    return sink_.stretches(first_ + parameter);
+  }
 
  private:
   ParameterSink& sink_;

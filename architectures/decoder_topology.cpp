@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "architectures/kernels/dense_codes.h"
-#include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
 #include "architectures/kernels/sparse_rows.h"
 
@@ -13,29 +13,6 @@ namespace {
 
 at::Tensor cut(const at::Tensor& table, ColumnRange columns) {
   return table.narrow(1, columns.begin, columns.width());
-}
-
-/// Pairs of one source and their gradients' places: table_grad += codesᵀ · y_grad.
-struct WeightJob {
-  at::Tensor table_grad;  // [F, d]
-  at::Tensor y_grad;      // [T, d]
-};
-
-void add_weight_gradients(const LayerCodes& codes, const std::vector<WeightJob>& jobs,
-                          int64_t features) {
-  if (codes.dense.defined()) {
-    for (const WeightJob& job : jobs) {
-      at::Tensor grad = job.table_grad;
-      grad.addmm_(codes.dense.t(), job.y_grad);
-    }
-    return;
-  }
-  const auto lists = kernels::group_by_feature(codes, codes.value, features);
-  kernels::for_feature_ranges(lists, [&](kernels::Range range) {
-    for (const WeightJob& job : jobs) {
-      kernels::add_outer(lists, job.y_grad, job.table_grad, range);
-    }
-  });
 }
 
 }  // namespace
@@ -95,34 +72,6 @@ void DecoderTopology::add_all_writes(const Codes& codes, ColumnRange columns,
   }
 }
 
-at::Tensor DecoderTopology::value_gradient(int64_t source, int64_t last_target,
-                                           const LayerCodes& codes,
-                                           const std::vector<at::Tensor>& y_grad,
-                                           ColumnRange columns) const {
-  std::vector<std::pair<at::Tensor, at::Tensor>> pairs;  // table [F, d], y_grad [T, d]
-  for (int64_t target = source; target <= last_target; ++target) {
-    const int64_t from = owner(source, target);
-    if (from >= 0) {
-      pairs.emplace_back(cut(table(weights(from), source, target), columns),
-                         y_grad[static_cast<size_t>(target)]);
-    }
-  }
-  if (codes.dense.defined()) {
-    at::Tensor sum = at::zeros_like(codes.dense);  // [T, F]
-    for (const auto& [rows, grad] : pairs) {
-      sum.addmm_(grad, rows.t());
-    }
-    return kernels::gather_entries(codes, sum);
-  }
-  const at::Tensor gradient = at::zeros_like(codes.value);
-  kernels::for_token_ranges(codes.tokens(), [&](kernels::Range tokens) {
-    for (const auto& [rows, grad] : pairs) {
-      kernels::dot_rows(codes, rows, grad, gradient, tokens);
-    }
-  });
-  return gradient;
-}
-
 CodeGradients DecoderTopology::decode_backward(const Codes& codes,
                                                const std::vector<at::Tensor>& y_grad,
                                                ColumnRange columns,
@@ -131,37 +80,96 @@ CodeGradients DecoderTopology::decode_backward(const Codes& codes,
   return backward_within(shape_.layers, codes, y_grad, columns, norm_grad, sink);
 }
 
+/// One source on its way through its pairs: sparse codes by feature, dense ones as a matrix.
+struct DecoderTopology::SourceBackward {
+  const LayerCodes& codes;
+  kernels::FeatureLists lists{};  // undefined tensors: dense
+  at::Tensor reach{};             // ∂Loss/∂a so far: [nnz] in the lists' order, or [T, F]
+
+  bool is_dense() const { return codes.dense.defined(); }
+  at::Tensor value_gradient() const {
+    return is_dense() ? kernels::gather_entries(codes, reach)
+                      : at::empty_like(reach).index_copy_(0, lists.entry, reach);
+  }
+};
+
+DecoderTopology::SourceBackward DecoderTopology::start_source(const LayerCodes& codes) const {
+  SourceBackward state{.codes = codes};
+  if (state.is_dense()) {
+    state.reach = at::zeros_like(codes.dense);
+  } else {
+    state.lists = kernels::group_by_feature(codes, codes.value, shape_.features);
+    state.reach = at::zeros_like(codes.value);
+  }
+  return state;
+}
+
+void DecoderTopology::source_backward(SourceBackward& state, int64_t source, int64_t last_target,
+                                      int64_t from, const std::vector<at::Tensor>& y_grad,
+                                      ColumnRange columns, const std::vector<at::Tensor>& norm_grad,
+                                      const at::Tensor& weight_grad,
+                                      GradientStretches* stretches) const {
+  std::vector<kernels::FeaturePass> passes;
+  for (int64_t target = source; target <= last_target; ++target) {
+    if (owner(source, target) != from) {
+      continue;
+    }
+    const at::Tensor& grad = y_grad[static_cast<size_t>(target)];
+    const at::Tensor rows = table(weights(from), source, target);  // [F, D]
+    if (state.is_dense()) {
+      state.reach.addmm_(grad, cut(rows, columns).t());
+      cut(table(weight_grad, source, target), columns).addmm_(state.codes.dense.t(), grad);
+      continue;
+    }
+    kernels::FeaturePass pass{
+        .lists = state.lists, .rows = grad, .table = cut(rows, columns), .reach = state.reach};
+    if (stretches == nullptr) {
+      pass.gradient = cut(table(weight_grad, source, target), columns);
+    } else {
+      pass.stretches = stretches;
+      pass.first_element = rows.storage_offset() - weights(from).storage_offset();
+      pass.row_stride = rows.stride(0);
+      if (!norm_grad.empty()) {
+        pass.start = norm_grad[static_cast<size_t>(source)];
+        pass.start_rows = pass.table;
+      }
+    }
+    passes.push_back(std::move(pass));
+  }
+  kernels::run_feature_passes(passes);
+}
+
 CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes,
                                                const std::vector<at::Tensor>& y_grad,
                                                ColumnRange columns,
                                                const std::vector<at::Tensor>& norm_grad,
                                                ParameterSink& sink) const {
   check_call(codes, columns);
-  const auto last_target = [&](int64_t source) {
-    return std::min(source + ahead, shape_.layers - 1);
-  };
   CROSSLOOM_CHECK(y_grad.size() == codes.size(), "{} layers of y_grad", y_grad.size());
-  CodeGradients gradients;
-  for (int64_t source = 0; source < shape_.layers; ++source) {
-    gradients.push_back(value_gradient(source, last_target(source),
-                                       codes[static_cast<size_t>(source)], y_grad, columns));
+  std::vector<SourceBackward> sources;
+  for (const LayerCodes& layer : codes) {
+    sources.push_back(start_source(layer));
   }
+  const bool one_pair_each = tables_are_disjoint() || (ahead == 0 && norm_grad.empty());
   for (int64_t from = 0; from < shape_.layers; ++from) {
-    const at::Tensor weight_grad = sink.gradient(weight_number(from));
+    const bool complete = one_pair_each && columns.width() == shape_.width &&
+                          !sources[static_cast<size_t>(from)].is_dense();
+    GradientStretches* stretches = complete ? sink.stretches(weight_number(from)) : nullptr;
+    const at::Tensor weight_grad =
+        stretches == nullptr ? sink.gradient(weight_number(from)) : at::Tensor();
     for (int64_t source = 0; source < shape_.layers; ++source) {
-      std::vector<WeightJob> jobs;
-      for (int64_t target = source; target <= last_target(source); ++target) {
-        if (owner(source, target) == from) {
-          jobs.push_back({cut(table(weight_grad, source, target), columns),
-                          y_grad[static_cast<size_t>(target)]});
-        }
-      }
-      if (!jobs.empty()) {
-        add_weight_gradients(codes[static_cast<size_t>(source)], jobs, shape_.features);
-      }
+      source_backward(sources[static_cast<size_t>(source)], source,
+                      std::min(source + ahead, shape_.layers - 1), from, y_grad, columns, norm_grad,
+                      weight_grad, stretches);
     }
-    add_norm_gradients(norm_grad, columns, from, weight_grad);
-    sink.finished(weight_number(from));
+    if (stretches == nullptr) {
+      add_norm_gradients(norm_grad, columns, from, weight_grad);
+    }
+  }
+  CodeGradients gradients;
+  for (int64_t layer = 0; layer < shape_.layers; ++layer) {
+    gradients.push_back(sources[static_cast<size_t>(layer)].value_gradient());
+    sink.finished(weight_number(layer));  // now that no pair needs its old value
   }
   return gradients;
 }

@@ -27,6 +27,8 @@ class DecoderTopology {
   virtual int64_t owner(int64_t source, int64_t target) const = 0;
   /// The pair's table [F, D], a view of its owner's weights (or of their gradient).
   virtual at::Tensor table(const at::Tensor& weights, int64_t source, int64_t target) const = 0;
+  /// Whether every pair has a table of its own.
+  virtual bool tables_are_disjoint() const { return false; }
 
   /// W_dec_0, b_dec_0 [D], W_dec_1, … (2L of them; shapes of W_dec in the topology's header), then
   /// what the topology adds.
@@ -86,9 +88,14 @@ class DecoderTopology {
                           int64_t owner, const at::Tensor& weight_grad) const;
 
  private:
-  /// [nnz], from targets source … last_target.
-  at::Tensor value_gradient(int64_t source, int64_t last_target, const LayerCodes& codes,
-                            const std::vector<at::Tensor>& y_grad, ColumnRange columns) const;
+  struct SourceBackward;
+
+  SourceBackward start_source(const LayerCodes& codes) const;
+  /// Pairs source → source … last_target that owner `from` serves: reach and weight gradients.
+  void source_backward(SourceBackward& state, int64_t source, int64_t last_target, int64_t from,
+                       const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                       const std::vector<at::Tensor>& norm_grad, const at::Tensor& weight_grad,
+                       GradientStretches* stretches) const;
 
   TranscoderShape shape_;
   std::vector<Parameter> parameters_;

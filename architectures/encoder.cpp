@@ -4,7 +4,7 @@
 
 #include "architectures/initial_weights.h"
 #include "architectures/kernels/dense_codes.h"
-#include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
 
 namespace crossloom::architectures {
@@ -23,6 +23,7 @@ Encoder::Encoder(const TranscoderShape& shape, const TranscoderOptions& options,
                  at::ScalarType type)
     : shape_(shape) {
   require_one_of("init.encoder", options.init.encoder, {"width", "features"});
+  require_positive("init.encoder_scale", options.init.encoder_scale);
   const Rng rng(static_cast<uint64_t>(options.seed), Purpose::kEncoderWeights);
   const int64_t fan = options.init.encoder == "features" ? shape.features : shape.width;
   const double bound = options.init.encoder_scale / std::sqrt(static_cast<double>(fan));
@@ -59,20 +60,31 @@ void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& cod
                        const at::Tensor& pre_grad, const at::Tensor& everywhere,
                        ParameterSink& sink) const {
   check_shape(x, {codes.tokens(), shape_.width}, "x");
-  at::Tensor weight_grad = sink.gradient(weight_number(layer));  // [F, D]
-  at::Tensor bias_grad = sink.gradient(bias_number(layer));      // [F]
+  const at::Tensor bias_grad = sink.gradient(bias_number(layer));  // [F]
   const auto lists = kernels::group_by_feature(codes, pre_grad, shape_.features);
+  const at::Tensor sum =
+      everywhere.defined() ? kernels::column_sums(x).to(x.scalar_type()) : at::Tensor();  // [D]
+  GradientStretches* stretches =
+      codes.dense.defined() ? nullptr : sink.stretches(weight_number(layer));
   if (codes.dense.defined()) {
+    at::Tensor weight_grad = sink.gradient(weight_number(layer));  // [F, D]
     weight_grad.addmm_(kernels::densify(codes, pre_grad, shape_.features).t(), x);
+    if (everywhere.defined()) {
+      weight_grad.addr_(everywhere, sum);
+    }
   } else {
-    kernels::for_feature_ranges(lists, [&](kernels::Range features) {
-      kernels::add_outer(lists, x, weight_grad, features);
-    });
+    kernels::run_feature_passes(
+        {{.lists = lists,
+          .rows = x,
+          .gradient = stretches == nullptr ? sink.gradient(weight_number(layer)) : at::Tensor(),
+          .start = everywhere,
+          .start_rows = sum,
+          .stretches = stretches,
+          .row_stride = shape_.width}});
   }
   kernels::add_weight_sums(lists, bias_grad);
   if (everywhere.defined()) {
-    weight_grad.addr_(everywhere, kernels::column_sums(x).to(x.scalar_type()));
-    bias_grad.add_(everywhere, static_cast<double>(codes.tokens()));
+    at::Tensor(bias_grad).add_(everywhere, static_cast<double>(codes.tokens()));
   }
   sink.finished(weight_number(layer));
   sink.finished(bias_number(layer));

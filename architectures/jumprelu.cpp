@@ -6,19 +6,6 @@
 #include "architectures/row_selection.h"
 
 namespace crossloom::architectures {
-namespace {
-
-void require_positive(const char* key, double value) {
-  if (!(value > 0.0) || !std::isfinite(value)) {
-    throw ConfigError({.what = fmt::format("'{}' is out of range", key),
-                       .expected = "a positive number",
-                       .got = fmt::format("{}", value),
-                       .where = key,
-                       .hint = "usual: threshold 0.03, bandwidth 1 (inputs of unit variance)"});
-  }
-}
-
-}  // namespace
 
 JumpRelu::JumpRelu(const JumpReluOptions& options, const TranscoderShape& shape,
                    at::ScalarType type)

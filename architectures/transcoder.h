@@ -55,6 +55,16 @@ struct ColumnRange {
   int64_t width() const { return end - begin; }
 };
 
+/// Takes stretches of one parameter's gradient where they are made, so that no buffer of the
+/// parameter's size is needed. Called from several threads, for disjoint stretches.
+class GradientStretches {
+ public:
+  virtual ~GradientStretches() = default;
+  /// ∂Loss of elements [first, first + count) of the flattened parameter, complete.
+  virtual void take(int64_t first, int64_t count, const float* gradient) = 0;
+  virtual void take(int64_t first, int64_t count, const double* gradient) = 0;
+};
+
 /// Where backward stages put parameter gradients. `gradient(p)` is a buffer of the parameter's
 /// shape to add into; `finished(p)` says that no more will be added in this micro-step, so an
 /// apply-now sink may update the parameter. Parameters are numbered as in Transcoder::parameters().
@@ -63,6 +73,9 @@ class ParameterSink {
   virtual ~ParameterSink() = default;
   virtual at::Tensor gradient(size_t parameter) = 0;
   virtual void finished(size_t parameter) = 0;
+  /// Instead of gradient(p), for who can deliver every element once, complete, and needs the
+  /// parameter's old value of none that it has delivered. Null: only gradient(p) will do.
+  virtual GradientStretches* stretches(size_t /*parameter*/) { return nullptr; }
 };
 
 class Transcoder {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 
 #include "common/error.h"
@@ -210,6 +211,16 @@ void require_at_least(const char* key, int64_t value, int64_t minimum) {
   if (value < minimum) {
     throw ConfigError({.what = fmt::format("'{}' is too small", key),
                        .expected = fmt::format("at least {}", minimum),
+                       .got = fmt::format("{}", value),
+                       .where = key,
+                       .hint = "Change it in the YAML file or with --set."});
+  }
+}
+
+void require_positive(const char* key, double value) {
+  if (!(value > 0.0) || !std::isfinite(value)) {
+    throw ConfigError({.what = fmt::format("'{}' is out of range", key),
+                       .expected = "a positive number",
                        .got = fmt::format("{}", value),
                        .where = key,
                        .hint = "Change it in the YAML file or with --set."});

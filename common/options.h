@@ -56,4 +56,7 @@ void require_one_of(const char* key, const std::string& value,
 /// Throws ConfigError unless `value >= minimum`.
 void require_at_least(const char* key, int64_t value, int64_t minimum);
 
+/// Throws ConfigError unless `value` is finite and above 0.
+void require_positive(const char* key, double value);
+
 }  // namespace crossloom

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "common/mean.h"
 #include "data/window_buffer.h"
@@ -26,10 +27,8 @@ void append(std::vector<double>& into, const at::Tensor& values) {
               flat.const_data_ptr<double>() + flat.numel());
 }
 
-/// log p [S − 2, V] of the next token, as predicted at positions 1 … S − 2.
-at::Tensor log_probabilities(const models::Transformer& model, const at::Tensor& tokens,
-                             const models::Hooks& hooks) {
-  const at::Tensor logits = model.forward(tokens, hooks);  // [S, V]
+/// log p [S − 2, V] of the next token, as predicted at positions 1 … S − 2, from logits [S, V].
+at::Tensor log_probabilities(const at::Tensor& logits) {
   return logits.narrow(0, 1, logits.size(0) - 2).log_softmax(1);
 }
 
@@ -169,31 +168,58 @@ std::vector<std::vector<models::TokenId>> windows_of_rows(const data::ShardSet& 
   return windows;
 }
 
-ReplacementReport evaluate_replacement(const models::Transformer& model,
-                                       const TrainedTranscoder& folded,
-                                       const std::vector<std::vector<models::TokenId>>& windows,
-                                       Communicator& communicator) {
-  Predictions replaced, ablated;
+ReplacementReference::ReplacementReference(const models::Transformer& model,
+                                           std::vector<std::vector<models::TokenId>> windows,
+                                           const at::Tensor& target_mean,
+                                           Communicator& communicator)
+    : windows_(std::move(windows)),
+      target_mean_(target_mean),
+      type_(model.type()) {
+  Predictions ablated;
   std::vector<double> base_cross_entropy;
-  MlpReplacement replacement(folded);
   communicator.agree([&] {
-    for (size_t w = static_cast<size_t>(communicator.rank()); w < windows.size();
+    for (size_t w = static_cast<size_t>(communicator.rank()); w < windows_.size();
          w += static_cast<size_t>(communicator.size())) {
-      const at::Tensor tokens = models::token_tensor(windows[w]);
-      const at::Tensor base = log_probabilities(model, tokens, {});
-      append(base_cross_entropy, chosen(base, tokens).neg());
-      compare(base, log_probabilities(model, tokens, replacement.hooks()), tokens, replaced);
-      compare(base, log_probabilities(model, tokens, mean_ablation_hooks(folded.target_mean)),
-              tokens, ablated);
+      Window window{models::token_tensor(windows_[w]), {}};
+      model.forward(window.tokens,
+                    {{HookPoint::kResidFinal},
+                     [&](HookPoint, int64_t, at::Tensor& r) { window.residual = r.clone(); }},
+                    {.logits = models::ForwardOptions::Logits::kNone});
+      const at::Tensor base = log_probabilities(model.unembed(window.residual));
+      append(base_cross_entropy, chosen(base, window.tokens).neg());
+      const at::Tensor logits = model.forward(window.tokens, mean_ablation_hooks(target_mean_));
+      compare(base, log_probabilities(logits), window.tokens, ablated);
+      own_.push_back(std::move(window));
     }
   });
-  ReplacementReport report;
   const auto base = gathered(base_cross_entropy, communicator);
-  report.tokens = static_cast<int64_t>(base.size());
-  report.cross_entropy = mean(base);
-  report.replaced = scores(replaced, report.cross_entropy, communicator);
-  report.mean_ablated = scores(ablated, report.cross_entropy, communicator);
-  return report;
+  tokens_ = static_cast<int64_t>(base.size());
+  cross_entropy_ = mean(base);
+  mean_ablated_ = scores(ablated, cross_entropy_, communicator);
+}
+
+bool ReplacementReference::serves(at::ScalarType type,
+                                  const std::vector<std::vector<models::TokenId>>& windows,
+                                  const at::Tensor& target_mean) const {
+  return type_ == type && windows_ == windows && at::equal(target_mean_, target_mean);
+}
+
+ReplacementReport ReplacementReference::evaluate(const models::Transformer& model,
+                                                 const TrainedTranscoder& folded,
+                                                 Communicator& communicator) const {
+  Predictions replaced;
+  MlpReplacement replacement(folded);
+  communicator.agree([&] {
+    for (const Window& window : own_) {
+      const at::Tensor base = log_probabilities(model.unembed(window.residual));
+      const at::Tensor logits = model.forward(window.tokens, replacement.hooks());
+      compare(base, log_probabilities(logits), window.tokens, replaced);
+    }
+  });
+  return {.tokens = tokens_,
+          .cross_entropy = cross_entropy_,
+          .replaced = scores(replaced, cross_entropy_, communicator),
+          .mean_ablated = mean_ablated_};
 }
 
 }  // namespace crossloom::eval

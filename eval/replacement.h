@@ -62,10 +62,37 @@ std::vector<std::vector<models::TokenId>> windows_of_rows(const data::ShardSet& 
                                                           const data::RowSelection& rows,
                                                           models::TokenId bos_id, int64_t limit);
 
-/// Collective: ranks share the windows.
-ReplacementReport evaluate_replacement(const models::Transformer& model,
-                                       const TrainedTranscoder& folded,
-                                       const std::vector<std::vector<models::TokenId>>& windows,
-                                       Communicator& communicator);
+/// What scores are compared with, the same for every transcoder of one host model: the unchanged and
+/// the mean-ablated model's runs over the windows. The unchanged model is kept as the residual
+/// before its final norm, [S, D] a window, from which log p follows exactly.
+class ReplacementReference {
+ public:
+  /// `target_mean` [L, D]. Collective: ranks share the windows.
+  ReplacementReference(const models::Transformer& model,
+                       std::vector<std::vector<models::TokenId>> windows,
+                       const at::Tensor& target_mean, Communicator& communicator);
+
+  /// Whether it serves the same host model in `type` with such windows and means.
+  bool serves(at::ScalarType type, const std::vector<std::vector<models::TokenId>>& windows,
+              const at::Tensor& target_mean) const;
+
+  /// `model` as in the constructor. Collective.
+  ReplacementReport evaluate(const models::Transformer& model, const TrainedTranscoder& folded,
+                             Communicator& communicator) const;
+
+ private:
+  struct Window {
+    at::Tensor tokens;    // int64 [S]
+    at::Tensor residual;  // [S, D]
+  };
+
+  std::vector<std::vector<models::TokenId>> windows_;
+  at::Tensor target_mean_;
+  at::ScalarType type_;
+  std::vector<Window> own_;  // this rank's
+  int64_t tokens_ = 0;
+  double cross_entropy_ = 0.0;
+  ReplacementScores mean_ablated_;
+};
 
 }  // namespace crossloom::eval

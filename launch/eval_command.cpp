@@ -69,8 +69,8 @@ void run(EvalOptions& options, Context& context) {
   }
   if (!options.model.empty()) {
     const auto session = open_host_model(*trained, options.model, options.dtype, communicator);
-    const auto replacement =
-        held_out_replacement(*session, *trained, *shards, options.windows, communicator);
+    const auto replacement = ReplacementReferences().evaluate(*session, *trained, *shards,
+                                                              options.windows, communicator);
     report["replacement"] = replacement.to_json();
     if (speaks) {
       print_replacement(replacement);

@@ -1,5 +1,8 @@
 #include "launch/eval_run.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "data/harvest.h"
 
 namespace crossloom::launch {
@@ -42,14 +45,23 @@ std::unique_ptr<ModelSession> open_host_model(eval::TrainedTranscoder& trained,
   return session;
 }
 
-eval::ReplacementReport held_out_replacement(const ModelSession& session,
-                                             const eval::TrainedTranscoder& folded,
-                                             const data::ShardSet& shards, int64_t windows,
-                                             Communicator& communicator) {
-  const auto token_windows =
+eval::ReplacementReport ReplacementReferences::evaluate(const ModelSession& session,
+                                                        const eval::TrainedTranscoder& folded,
+                                                        const data::ShardSet& shards,
+                                                        int64_t windows,
+                                                        Communicator& communicator) {
+  const auto& model = session.model;
+  auto token_windows =
       eval::windows_of_rows(shards, held_out_rows(folded, shards),
-                            static_cast<models::TokenId>(session.model.spec().bos_id), windows);
-  return eval::evaluate_replacement(session.model, folded, token_windows, communicator);
+                            static_cast<models::TokenId>(model.spec().bos_id), windows);
+  auto found = std::find_if(made_.begin(), made_.end(), [&](const auto& reference) {
+    return reference.serves(model.type(), token_windows, folded.target_mean);
+  });
+  if (found == made_.end()) {
+    made_.emplace_back(model, std::move(token_windows), folded.target_mean, communicator);
+    found = made_.end() - 1;
+  }
+  return found->evaluate(model, folded, communicator);
 }
 
 }  // namespace crossloom::launch

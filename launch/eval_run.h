@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/shard_set.h"
 #include "eval/reconstruction.h"
@@ -30,11 +31,18 @@ std::unique_ptr<ModelSession> open_host_model(eval::TrainedTranscoder& trained,
                                               const std::string& folder, const std::string& dtype,
                                               Communicator& communicator);
 
-/// On at most `windows` windows of the rows that the run held out; `folded` by open_host_model.
-/// Collective.
-eval::ReplacementReport held_out_replacement(const ModelSession& session,
-                                             const eval::TrainedTranscoder& folded,
-                                             const data::ShardSet& shards, int64_t windows,
-                                             Communicator& communicator);
+/// References that serve several transcoders of one host model, made when first asked for.
+class ReplacementReferences {
+ public:
+  /// On at most `windows` windows of the rows that the run held out; `folded` by open_host_model.
+  /// Collective.
+  eval::ReplacementReport evaluate(const ModelSession& session,
+                                   const eval::TrainedTranscoder& folded,
+                                   const data::ShardSet& shards, int64_t windows,
+                                   Communicator& communicator);
+
+ private:
+  std::vector<eval::ReplacementReference> made_;
+};
 
 }  // namespace crossloom::launch

@@ -10,7 +10,6 @@
 #include "common/checkpoint_folder.h"
 #include "common/hash.h"
 #include "common/output_file.h"
-#include "launch/eval_run.h"
 #include "launch/graph_scores.h"
 #include "launch/train_run.h"
 
@@ -138,7 +137,7 @@ double training_seconds(const SweepPoint& point) {
 }
 
 /// Everything measured at a trained point, besides what is known from its options.
-Json measure(const SweepInputs& inputs, const SweepPoint& point, Communicator& communicator) {
+Json measure(SweepInputs& inputs, const SweepPoint& point, Communicator& communicator) {
   const auto& dtype = point.options.dtype;
   const auto trained = open_run(point.folder, dtype, inputs.shards, communicator);
   const auto reconstruction = held_out_reconstruction(*trained, inputs.shards, communicator);
@@ -149,7 +148,8 @@ Json measure(const SweepInputs& inputs, const SweepPoint& point, Communicator& c
   if (!inputs.file.model.empty()) {
     const auto session = open_host_model(*trained, inputs.file.model, dtype, communicator);
     measured["replacement"] =
-        held_out_replacement(*session, *trained, inputs.shards, inputs.file.windows, communicator)
+        inputs.references
+            .evaluate(*session, *trained, inputs.shards, inputs.file.windows, communicator)
             .to_json();
     if (point.graphs) {
       measured["graphs"] =
@@ -232,7 +232,7 @@ Json read_result(const SweepPoint& point) {
   return result;
 }
 
-Json run_point(const SweepInputs& inputs, const SweepPoint& point, Communicator& communicator) {
+Json run_point(SweepInputs& inputs, const SweepPoint& point, Communicator& communicator) {
   const Json config = point_config(inputs, point);
   const bool writes = communicator.rank() == 0;
   communicator.agree([&] {

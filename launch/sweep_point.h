@@ -12,6 +12,7 @@
 #include "common/communicator.h"
 #include "common/json_file.h"
 #include "data/shard_set.h"
+#include "launch/eval_run.h"
 #include "launch/sweep_plan.h"
 
 namespace crossloom::launch {
@@ -21,6 +22,7 @@ struct SweepInputs {
   const SweepFile& file;
   const data::ShardSet& shards;
   std::vector<std::string> prompts;
+  ReplacementReferences references{};
 };
 
 enum class PointState : uint8_t { kNew, kStarted, kFinished };
@@ -36,7 +38,7 @@ Json read_result(const SweepPoint& point);
 
 /// Trains (or goes on), evaluates, writes result.json, removes the weights unless they are kept.
 /// Collective. Returns the result.
-Json run_point(const SweepInputs& inputs, const SweepPoint& point, Communicator& communicator);
+Json run_point(SweepInputs& inputs, const SweepPoint& point, Communicator& communicator);
 
 /// Weights that an interruption left in a finished point's folder.
 void remove_unwanted_weights(const SweepPoint& point, const Json& result);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/tensor.h"
+#include "trainer/flat_kernels.h"
 #include "trainer/train_options.h"
 
 namespace crossloom::trainer {
@@ -20,6 +21,11 @@ class Adam {
   /// from 1; `gradient_scale` is the clip factor.
   void update(const at::Tensor& weights, const at::Tensor& gradient, int64_t begin, int64_t step,
               double learning_rate, double gradient_scale);
+
+  /// Of one update, for stretches updated one by one (flat_kernels.h).
+  template <typename Real>
+  AdamCoefficients<Real> coefficients(int64_t step, double learning_rate,
+                                      double gradient_scale) const;
 
   /// First and second moments, [count].
   const at::Tensor& first_moment() const { return m_; }

@@ -67,11 +67,13 @@ Json read_manifest(const std::string& folder) {
   return read_json_file(in(folder, "manifest.json"), kManifestLimit_bytes);
 }
 
-/// Options that change the arithmetic; paths, intervals and reporting may differ.
+/// Options that change the arithmetic; paths, intervals and reporting may differ. An option that did
+/// not exist when the checkpoint was written had its default.
 void require_same_options(const std::string& folder, const TrainOptions& options) {
   const YAML::Node saved =
       YAML::Load(read_text_file(in(folder, kConfigFile), kManifestLimit_bytes));
   const YAML::Node now = YAML::Load(options_to_yaml(options));
+  const YAML::Node defaults = YAML::Load(options_to_yaml(TrainOptions()));
   const auto compare = [&](const std::string& key, const YAML::Node& a, const YAML::Node& b) {
     const std::string was = YAML::Dump(a);
     const std::string is = YAML::Dump(b);
@@ -84,11 +86,13 @@ void require_same_options(const std::string& folder, const TrainOptions& options
     }
   };
   for (const char* key : {"transcoder", "adam", "loader", "sparsity", "pre_activation", "auxk",
-                          "k_annealing", "start", "dead"}) {
+                          "matryoshka", "k_annealing", "start", "dead"}) {
+    const YAML::Node group = saved[key];
     for (const auto& entry : now[key]) {
       const auto name = entry.first.as<std::string>();
+      const YAML::Node was = group && group[name] ? group[name] : defaults[key][name];
       if (name != "prefetch_batches") {
-        compare(fmt::format("{}.{}", key, name), saved[key][name], entry.second);
+        compare(fmt::format("{}.{}", key, name), was, entry.second);
       }
     }
   }

@@ -21,6 +21,8 @@ class FlatBuffer {
   const at::Tensor& whole() const { return whole_; }
   /// Parameter p's part, in its shape.
   const at::Tensor& view(size_t parameter) const { return views_[parameter]; }
+  /// Parameters.
+  size_t count() const { return views_.size(); }
   /// Stretches of the vector that the optimizer treats alike, ascending; kFixed ones are left out.
   struct Stretch {
     int64_t begin, end;

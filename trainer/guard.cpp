@@ -29,11 +29,15 @@ void Guard::stop(const char* what, const std::string& expected, const std::strin
            penalised ? fmt::format(" or sparsity.weight ({})", options_.sparsity.weight) : "")});
 }
 
-void Guard::check(const StepResult& result, int64_t step) {
+void Guard::check_finite(const StepResult& result, int64_t step) const {
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
     stop("Training left the finite numbers", "a finite loss and gradient norm",
          fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm), step);
   }
+}
+
+void Guard::check(const StepResult& result, int64_t step) {
+  check_finite(result, step);
   const double factor = options_.guard.spike_factor;
   const bool warm = steps_seen_ >= kMemory_steps && step > options_.adam.warmup_steps;
   if (factor > 0.0 && warm && result.reconstruction > factor * mean_loss_) {

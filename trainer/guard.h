@@ -16,6 +16,8 @@ class Guard {
 
   /// Throws DataError; `result` is the same on all ranks, so all throw alike.
   void check(const StepResult& result, int64_t step);
+  /// Only whether loss and gradient norm are finite.
+  void check_finite(const StepResult& result, int64_t step) const;
 
  private:
   [[noreturn]] void stop(const char* what, const std::string& expected, const std::string& got,

@@ -1,8 +1,12 @@
 #include "trainer/step.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
+#include "architectures/kernels/dispatch.h"
 #include "architectures/losses.h"
 #include "trainer/batch_bar.h"
 #include "trainer/gradient_sink.h"
@@ -18,9 +22,21 @@ int64_t shard_count(const TrainOptions& options, const Communicator& communicato
   return options.deterministic ? options.virtual_shards : communicator.size();
 }
 
-/// Σ g² of one block in float64, in a fixed order.
-double squared_sum(const at::Tensor& block) {
-  return block.square().sum(at::kDouble).item<double>();
+/// Σ g² of one block in float64: pieces in parallel, added in their order.
+double squared_sum_of(const at::Tensor& block) {
+  constexpr int64_t kPiece = 1 << 16;
+  const int64_t count = block.numel();
+  std::vector<double> sums(static_cast<size_t>((count + kPiece - 1) / kPiece));
+  architectures::kernels::dispatch_real(block.scalar_type(), [&](auto real) {
+    const auto* g = block.const_data_ptr<decltype(real)>();
+    at::parallel_for(0, static_cast<int64_t>(sums.size()), 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t begin = i * kPiece;
+        sums[static_cast<size_t>(i)] = squared_sum(g + begin, std::min(kPiece, count - begin));
+      }
+    });
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 }  // namespace
@@ -39,9 +55,15 @@ Step::Step(architectures::Transcoder& transcoder, const data::Normalizer& normal
   adopt_parameters(transcoder.parameters(), weights_);
   const auto& shape = transcoder.shape();
   for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
-    gradients_.emplace_back(transcoder.parameters(), exchange_.shards());
     shards_.emplace_back(shape, options.loader.batch_tokens / exchange_.shards(),
                          weights_.whole().options());
+  }
+  if (options.adam.clip_norm == 0.0 && exchange_.shards() == 1) {
+    applying_.emplace(transcoder.parameters(), weights_, adam_);
+  } else {
+    for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
+      gradients_.emplace_back(transcoder.parameters(), exchange_.shards());
+    }
   }
   fired_ = at::zeros({shape.layers, shape.features}, at::TensorOptions(at::kLong));
 }
@@ -173,7 +195,7 @@ double Step::global_norm(const at::Tensor& own_gradient) const {
   std::vector<double> squares;
   for (int64_t b = 0; b < exchange_.local_shards(); ++b) {
     squares.push_back(
-        squared_sum(own_gradient.narrow(0, b * weights_.block_size(), weights_.block_size())));
+        squared_sum_of(own_gradient.narrow(0, b * weights_.block_size(), weights_.block_size())));
   }
   return std::sqrt(exchange_.ordered_sum(squares, 1)[0]);
 }
@@ -209,15 +231,8 @@ void Step::store_thresholds(const std::vector<double>& bars, int64_t step) {
   }
 }
 
-StepResult Step::run(const data::Batch& batch, int64_t step, const at::Tensor& dead) {
-  load(batch);
-  if (options_.k_annealing.start > 0) {
-    transcoder_.set_kept(
-        kept_at(options_.k_annealing, options_.transcoder.k, step, options_.steps));
-  }
-  result_.learning_rate = learning_rate_at(options_.adam, step, options_.steps);
-  const auto energies =
-      centred_energies([](const TokenShard& shard, size_t l) { return shard.targets()[l]; });
+StepTerms Step::forward(const at::Tensor& dead, int64_t step,
+                        const std::vector<double>& energies) {
   StepTerms terms = make_terms(energies, dead, step);
   std::vector<const std::vector<architectures::Candidates>*> candidates;
   for (auto& shard : shards_) {
@@ -232,19 +247,54 @@ StepResult Step::run(const data::Batch& batch, int64_t step, const at::Tensor& d
     shard.forward(transcoder_, terms);
     shard.count_active(fired_);
   }
-  add_auxk(terms, dead);
-  for (size_t j = 0; j < shards_.size(); ++j) {
-    gradients_[j].whole().zero_();
-    AccumulatingSink sink(gradients_[j]);
-    shards_[j].backward(transcoder_, terms, sink);
-  }
-  collect(terms, energies);
   exchange_.communicator().all_reduce(fired_.mutable_data_ptr(), fired_.numel(), DType::kI64,
                                       ReduceOp::kSum);
+  add_auxk(terms, dead);
+  return terms;
+}
+
+void Step::backward_and_apply(const StepTerms& terms, const std::vector<double>& energies,
+                              int64_t step) {
+  collect(terms, energies);  // without the terms that backward adds
+  result_.gradient_norm = 0.0;
+  guard_.check(result_, step);
+  applying_->start_step(step, result_.learning_rate,
+                        result_.learning_rate * options_.adam.threshold_rate);
+  shards_.front().backward(transcoder_, terms, *applying_);
+  collect(terms, energies);
+  result_.gradient_norm = applying_->gradient_norm();
+  guard_.check_finite(result_, step);
+}
+
+void Step::backward_and_update(const StepTerms& terms, const std::vector<double>& energies,
+                               int64_t step) {
+  for (size_t j = 0; j < shards_.size(); ++j) {
+    AccumulatingSink sink(gradients_[j]);
+    shards_[j].backward(transcoder_, terms, sink);
+    sink.close();
+  }
+  collect(terms, energies);
   const at::Tensor own = exchange_.reduce_to_owners(gradients_, scratch_);
   result_.gradient_norm = global_norm(own);
   guard_.check(result_, step);
   update(own, step);
+}
+
+StepResult Step::run(const data::Batch& batch, int64_t step, const at::Tensor& dead) {
+  load(batch);
+  if (options_.k_annealing.start > 0) {
+    transcoder_.set_kept(
+        kept_at(options_.k_annealing, options_.transcoder.k, step, options_.steps));
+  }
+  result_.learning_rate = learning_rate_at(options_.adam, step, options_.steps);
+  const auto energies =
+      centred_energies([](const TokenShard& shard, size_t l) { return shard.targets()[l]; });
+  const StepTerms terms = forward(dead, step, energies);
+  if (applying_) {
+    backward_and_apply(terms, energies, step);
+  } else {
+    backward_and_update(terms, energies, step);
+  }
   store_thresholds(terms.bars, step);
   return result_;
 }

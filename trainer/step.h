@@ -5,15 +5,20 @@
 //   decode → loss │ residual energies (AuxK) │ decode_backward → encode_backward │ gradients to
 //   their owners │ global norm, guard, clip, Adam │ weights to everyone
 //
+// One rank with one shard and no clipping needs no gradients but where they are made: guard, then
+// backward stages that update as they go (applying_sink.h).
+//
 // What a shard does is in token_shard.h; what needs the whole batch is here.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "architectures/transcoder.h"
 #include "data/batch.h"
 #include "data/normalizer.h"
 #include "trainer/adam.h"
+#include "trainer/applying_sink.h"
 #include "trainer/exchange.h"
 #include "trainer/guard.h"
 #include "trainer/token_shard.h"
@@ -39,7 +44,8 @@ class Step {
        const TrainOptions& options, Communicator& communicator);
 
   /// `batch` holds this rank's T/R tokens; `step` counts from 1; `dead` bool [L, F]. Updates the
-  /// transcoder. Throws DataError as Guard does; then nothing has been updated.
+  /// transcoder. Throws DataError as Guard does; then nothing has been updated, unless it is a
+  /// gradient that left the finite numbers while it was applied.
   StepResult run(const data::Batch& batch, int64_t step, const at::Tensor& dead);
 
   /// The last step's numbers, also when its guard threw.
@@ -58,6 +64,12 @@ class Step {
   StepTerms make_terms(const std::vector<double>& energies, const at::Tensor& dead, int64_t step);
   void add_auxk(StepTerms& terms, const at::Tensor& dead) const;
   void collect(const StepTerms& terms, const std::vector<double>& energies);
+  /// Loss terms of a batch up to its codes' errors; y_grad is then there.
+  StepTerms forward(const at::Tensor& dead, int64_t step, const std::vector<double>& energies);
+  void backward_and_apply(const StepTerms& terms, const std::vector<double>& energies,
+                          int64_t step);
+  void backward_and_update(const StepTerms& terms, const std::vector<double>& energies,
+                           int64_t step);
   double global_norm(const at::Tensor& own_gradient) const;
   void update(const at::Tensor& own_gradient, int64_t step);
   void store_thresholds(const std::vector<double>& bars, int64_t step);
@@ -67,9 +79,10 @@ class Step {
   const TrainOptions& options_;
   Exchange exchange_;
   FlatBuffer weights_;
-  std::vector<FlatBuffer> gradients_;  // [S/R]
+  std::vector<FlatBuffer> gradients_;  // [S/R]; none where they are applied as they come
   std::vector<TokenShard> shards_;     // [S/R]
   Adam adam_;                          // of this rank's own blocks
+  std::optional<ApplyingSink> applying_;
   std::vector<int64_t> prefixes_;      // nested groups below the whole
   Guard guard_;
   at::Tensor scratch_;  // partial gradients on their way to their owners

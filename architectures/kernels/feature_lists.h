@@ -1,9 +1,5 @@
 // A layer's codes grouped by feature (CSC): every weight row then has one writer, and its tokens
-// are added in ascending order whatever the thread count.
-//
-//   add_outer   table_grad[i] += Σ_{t: i active} weight_{t,i} · rows[t]
-//
-// Decoder: weight = activation, rows = ∂Loss/∂ŷ. Encoder: weight = gradient of the value, rows = x.
+// are added in ascending order whatever the thread count (feature_pass.h).
 #pragma once
 
 #include <functional>
@@ -17,19 +13,16 @@ struct FeatureLists {
   at::Tensor offsets;  // int64 [F + 1]
   at::Tensor token;    // int32 [nnz], ascending within a feature
   at::Tensor weight;   // real  [nnz]
+  at::Tensor entry;    // int64 [nnz], place among the codes
 };
 
 /// Counting sort of `codes` by feature, carrying `weight` [nnz] (in the codes' order).
 /// Throws InternalError when an index is not below `features`.
 FeatureLists group_by_feature(const LayerCodes& codes, const at::Tensor& weight, int64_t features);
 
-/// Calls `body(features)` in parallel on ranges that cover all features with codes and hold about
-/// equally many codes each.
-void for_feature_ranges(const FeatureLists& lists, const std::function<void(Range)>& body);
-
-/// rows [T, d]; table_grad [F, d] (unit column stride), added to.
-void add_outer(const FeatureLists& lists, const at::Tensor& rows, const at::Tensor& table_grad,
-               Range features);
+/// Calls `body(features)` in parallel on ranges that together cover all features; ranges are about
+/// equal in work, which a feature has by itself and for each of its codes.
+void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>& body);
 
 /// bias_grad [F] += Σ_{t: i active} weight_{t,i}, tokens ascending.
 void add_weight_sums(const FeatureLists& lists, const at::Tensor& bias_grad);

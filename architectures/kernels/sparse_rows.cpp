@@ -48,42 +48,12 @@ void add_rows_typed(const LayerCodes& codes, const at::Tensor& table, const at::
   }
 }
 
-template <typename Real>
-void dot_rows_typed(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y_grad,
-                    const at::Tensor& value_grad, Range tokens) {
-  const auto& kernels = row_kernels<Real>();
-  const CodeView<Real> view(codes);
-  const Real* table_data = table.const_data_ptr<Real>();
-  const Real* grad_data = y_grad.const_data_ptr<Real>();
-  Real* out = value_grad.mutable_data_ptr<Real>();
-  const int64_t columns = table.size(1);
-  const int64_t panel = panel_columns(table.size(0), columns, sizeof(Real));
-  for (int64_t c = 0; c < columns; c += panel) {
-    const int64_t width = std::min(panel, columns - c);
-    for (int64_t t = tokens.first; t < tokens.last; ++t) {
-      const int64_t begin = view.offsets[t];
-      kernels.gather_dot(view.count(t), view.index + begin, table_data + c, table.stride(0), width,
-                         grad_data + t * y_grad.stride(0) + c, out + begin);
-    }
-  }
-}
-
 }  // namespace
 
 void add_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y, Range tokens) {
   check_operands(codes, table, y);
   dispatch_real(y.scalar_type(),
                 [&](auto real) { add_rows_typed<decltype(real)>(codes, table, y, tokens); });
-}
-
-void dot_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y_grad,
-              const at::Tensor& value_grad, Range tokens) {
-  check_operands(codes, table, y_grad);
-  check_shape(value_grad, {codes.count()}, "value_grad");
-  CROSSLOOM_CHECK(value_grad.is_contiguous(), "value_grad must be contiguous");
-  dispatch_real(y_grad.scalar_type(), [&](auto real) {
-    dot_rows_typed<decltype(real)>(codes, table, y_grad, value_grad, tokens);
-  });
 }
 
 }  // namespace crossloom::architectures::kernels

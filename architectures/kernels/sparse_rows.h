@@ -2,10 +2,9 @@
 // [F, d] with unit stride along columns and any stride between rows, e.g. one target's slice of
 // fat rows; a table's columns are visited in panels that stay in the second-level cache.
 //
-//   add_rows   y[t]     += Σ_i a_{t,i} · table[i]         decode
-//   dot_rows   grad[j]  += ⟨table[i_j], y_grad[t_j]⟩      gradient of the codes' values
+//   add_rows   y[t] += Σ_i a_{t,i} · table[i]             decode
 //
-// Both work on a range of tokens and are called from parallel regions (ranges.h); additions are in
+// It works on a range of tokens and is called from parallel regions (ranges.h); additions are in
 // ascending feature order, so results do not depend on the thread count.
 #pragma once
 
@@ -18,10 +17,6 @@ namespace crossloom::architectures::kernels {
 
 /// codes: T tokens; table [F, d]; y [T, d], added to.
 void add_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y, Range tokens);
-
-/// codes: T tokens; table [F, d]; y_grad [T, d]; value_grad [nnz], added to.
-void dot_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y_grad,
-              const at::Tensor& value_grad, Range tokens);
 
 /// Columns per panel, so that `rows` rows of a panel fill at most `kPanelBytes`: a multiple of the
 /// column unit, or all of `columns` where even one unit would not fit.

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
 #include "architectures/kernels/row_kernels.h"
 #include "architectures/kernels/sparse_rows.h"
@@ -66,38 +66,89 @@ TEST_P(Kernels, AddRowsEqualsADenseProduct) {
   }
 }
 
-TEST_P(Kernels, DotRowsEqualsADenseProduct) {
+/// Puts stretches where the parameter's gradient would be; every element once.
+class CollectingStretches final : public GradientStretches {
+ public:
+  explicit CollectingStretches(const at::Tensor& into) : into_(into), taken_(at::zeros_like(into)) {}
+  void take(int64_t first, int64_t count, const float* gradient) override {
+    put(first, count, gradient);
+  }
+  void take(int64_t first, int64_t count, const double* gradient) override {
+    put(first, count, gradient);
+  }
+  bool took_every_element_once() const { return taken_.eq(1).all().item<bool>(); }
+
+ private:
+  template <typename Real>
+  void put(int64_t first, int64_t count, const Real* gradient) {
+    for (int64_t i = first; i < first + count; ++i) {
+      into_.mutable_data_ptr<Real>()[i] = gradient[i - first];
+      taken_.mutable_data_ptr<Real>()[i] += 1;
+    }
+  }
+
+  at::Tensor into_;
+  at::Tensor taken_;
+};
+
+TEST_P(Kernels, AFeaturePassEqualsDenseProducts) {
   for (const Case& c : kCases) {
     LayerCodes codes = make_codes(c, GetParam());
-    const at::Tensor table = strided(c.features, c.columns, 2);
-    const at::Tensor y_grad = strided(c.tokens, c.columns, 3);
-    const at::Tensor active = dense(codes, c.features) != 0;
-    const at::Tensor expected =
-        (at::mm(y_grad.to(at::kDouble), table.to(at::kDouble).t()) + 1.0) * active;
-    const at::Tensor value_grad = at::ones_like(codes.value);
-    kernels::dot_rows(codes, table, y_grad, value_grad, {0, c.tokens});
-    codes.value = value_grad;
-    EXPECT_LE(distance(dense(codes, c.features).to(at::kDouble), expected), tolerance());
+    const at::Tensor rows = strided(c.tokens, c.columns, 2);
+    const at::Tensor table = strided(c.features, c.columns, 5);
+    const at::Tensor storage = random_tensor({c.features, 2, c.columns}, GetParam(), 3);
+    const at::Tensor other_target = storage.select(1, 0).clone();
+    const at::Tensor gradient = storage.select(1, 1);
+    const at::Tensor matrix = dense(codes, c.features).to(at::kDouble);
+    const at::Tensor expected = gradient.to(at::kDouble) + at::mm(matrix.t(), rows.to(at::kDouble));
+    const at::Tensor expected_reach =
+        (at::mm(rows.to(at::kDouble), table.to(at::kDouble).t()) + 1.0) * matrix.ne(0);
+    const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
+    const at::Tensor reach = at::ones_like(codes.value);
+    kernels::run_feature_passes(
+        {{.lists = lists, .rows = rows, .gradient = gradient, .table = table, .reach = reach}});
+    EXPECT_LE(distance(gradient.to(at::kDouble), expected), tolerance());
+    EXPECT_TRUE(at::equal(storage.select(1, 0), other_target)) << "wrote into a neighbour's row";
+    codes.value = at::empty_like(reach).index_copy_(0, lists.entry, reach);
+    EXPECT_LE(distance(dense(codes, c.features).to(at::kDouble), expected_reach), tolerance());
+    const at::Tensor bias = at::zeros({c.features}, GetParam());
+    kernels::add_weight_sums(lists, bias);
+    EXPECT_LE(distance(bias.to(at::kDouble), matrix.sum(0)), tolerance());
   }
 }
 
-TEST_P(Kernels, AddOuterEqualsADenseProduct) {
+TEST_P(Kernels, AFeaturePassDeliversEveryElementOnce) {
   for (const Case& c : kCases) {
     const LayerCodes codes = make_codes(c, GetParam());
     const at::Tensor rows = strided(c.tokens, c.columns, 2);
-    const at::Tensor storage = random_tensor({c.features, 2, c.columns}, GetParam(), 3);
-    const at::Tensor other_target = storage.select(1, 0).clone();
-    const at::Tensor table = storage.select(1, 1);
-    const at::Tensor bias = at::zeros({c.features}, GetParam());
-    const at::Tensor matrix = dense(codes, c.features).to(at::kDouble);
-    const at::Tensor expected = table.to(at::kDouble) + at::mm(matrix.t(), rows.to(at::kDouble));
+    const at::Tensor start = random_tensor({c.features}, GetParam(), 6);
+    const at::Tensor start_row = random_tensor({c.columns}, GetParam(), 7);
+    const at::Tensor table = random_tensor({c.features, c.columns}, GetParam(), 5);
+    const at::Tensor sums =
+        at::mm(dense(codes, c.features).to(at::kDouble).t(), rows.to(at::kDouble));
     const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
-    kernels::for_feature_ranges(
-        lists, [&](kernels::Range features) { kernels::add_outer(lists, rows, table, features); });
-    kernels::add_weight_sums(lists, bias);
-    EXPECT_LE(distance(table.to(at::kDouble), expected), tolerance());
-    EXPECT_LE(distance(bias.to(at::kDouble), matrix.sum(0)), tolerance());
-    EXPECT_TRUE(at::equal(storage.select(1, 0), other_target)) << "wrote into a neighbour's row";
+    for (const at::Tensor& start_rows : {at::Tensor(), start_row, table}) {
+      const at::Tensor parameter = at::zeros({2, c.features, c.columns}, GetParam());
+      CollectingStretches first(parameter[0]);
+      CollectingStretches second(parameter.view({-1}));
+      kernels::FeaturePass pass{.lists = lists,
+                                .rows = rows,
+                                .start = start_rows.defined() ? start : at::Tensor(),
+                                .start_rows = start_rows,
+                                .stretches = &first,
+                                .row_stride = c.columns};
+      kernels::run_feature_passes({pass});
+      EXPECT_TRUE(first.took_every_element_once());
+      pass.stretches = &second;
+      pass.first_element = c.features * c.columns;
+      kernels::run_feature_passes({pass});
+      at::Tensor expected = sums;
+      if (start_rows.defined()) {
+        expected = sums + start.to(at::kDouble).unsqueeze(1) * start_rows.to(at::kDouble);
+      }
+      EXPECT_LE(distance(parameter[0].to(at::kDouble), expected), tolerance());
+      EXPECT_TRUE(same_bits(parameter[0], parameter[1]));
+    }
   }
 }
 

@@ -97,8 +97,13 @@ TEST(Replacement, OfAConstantTranscoderIsMeanAblation) {
     }
   }
   const auto single = make_single_communicator();
-  const auto report =
-      evaluate_replacement(model, trained, {{1, 5, 9, 20, 33}, {1, 2, 3, 4}}, *single);
+  const std::vector<std::vector<models::TokenId>> windows = {{1, 5, 9, 20, 33}, {1, 2, 3, 4}};
+  const ReplacementReference reference(model, windows, trained.target_mean, *single);
+  EXPECT_TRUE(reference.serves(at::kDouble, windows, trained.target_mean.clone()));
+  EXPECT_FALSE(reference.serves(at::kFloat, windows, trained.target_mean));
+  EXPECT_FALSE(reference.serves(at::kDouble, {{1, 5, 9}}, trained.target_mean));
+  EXPECT_FALSE(reference.serves(at::kDouble, windows, trained.target_mean + 1.0));
+  const auto report = reference.evaluate(model, trained, *single);
   EXPECT_EQ(report.tokens, 5);
   EXPECT_GT(report.replaced.kl, 0.0);
   EXPECT_NEAR(report.replaced.kl, report.mean_ablated.kl, 1e-12);

@@ -97,6 +97,11 @@ TEST_F(Guarded, ImpossibleRecipesAreNamed) {
   refused([](auto& o) { o.transcoder.k = 49; }, {"k is out of range", "48"});
   refused([](auto& o) { o.reconstruction = "mse"; }, {"reconstruction", "element_mean"});
   refused([](auto& o) { o.adam.decay = "step"; }, {"adam.decay"});
+  refused([](auto& o) { o.transcoder.init.encoder_scale = 0.0; }, {"init.encoder_scale"});
+  refused([](auto& o) { o.transcoder.init.encoder_scale = kNaN; }, {"init.encoder_scale"});
+  for (const auto& prefixes : {std::vector<std::string>{"32", "16"}, {"0"}, {"48"}, {"many"}}) {
+    refused([&](auto& o) { o.matryoshka.prefixes = prefixes; }, {"matryoshka.prefixes"});
+  }
   refused(
       [](auto& o) {
         o.transcoder.architecture = "clt-relu";

@@ -35,6 +35,7 @@ class RanksEqual : public ::testing::TestWithParam<std::string> {
     }
     options_.pre_activation.weight = 1e-3;
     options_.start.firing_rate = 0.2;
+    options_.matryoshka.prefixes = {"16"};
   }
 
   /// Together on all ranks; then on rank 0 alone. Sets losses and weights.

@@ -8,8 +8,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <span>
 
 #include "common/checkpoint_folder.h"
+#include "common/hash.h"
+#include "common/json_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/files.h"
 #include "tests/trainer/training_helpers.h"
@@ -130,12 +133,35 @@ TEST_F(Resume, FlippedByteIsNamed) {
   test::expect_error<DataError>([&] { train(options_); }, {"damaged", "optimizer-0"});
 }
 
+TEST_F(Resume, AnOptionNewerThanTheCheckpointHadItsDefault) {
+  const auto whole = train_until(25, folder_.file("run"));
+  const std::string checkpoint = folder_.file("run") + "/step_25";
+  std::string config = test::bytes_of_file(checkpoint + "/config.yaml");
+  const auto begin = config.find("matryoshka:");
+  const auto end = config.find("k_annealing:");
+  ASSERT_LT(begin, end);
+  config.erase(begin, end - begin);
+  std::ofstream(checkpoint + "/config.yaml") << config;
+  Json manifest = read_json_file(checkpoint + "/manifest.json", 1 << 20);
+  for (Json& file : manifest["files"]) {
+    if (file["name"] == "config.yaml") {
+      file["bytes"] = config.size();
+      file["xxh3"] = hex(xxh3(std::as_bytes(std::span(config))));
+    }
+  }
+  write_json_file(checkpoint + "/manifest.json", manifest);
+  EXPECT_EQ(train(options_).last.loss, whole.last.loss);
+}
+
 TEST_F(Resume, OtherOptionsAndOtherDataAreRefused) {
   train(options_);
   const std::string config = test::bytes_of_file(folder_.file("run") + "/config.yaml");
   auto other = options_;
   other.adam.learning_rate = 0.5;
   test::expect_error<ConfigError>([&] { train(other); }, {"adam.learning_rate", "0.5"});
+  other = options_;
+  other.matryoshka.prefixes = {"16"};
+  test::expect_error<ConfigError>([&] { train(other); }, {"matryoshka.prefixes", "16"});
   auto more_layers = test::tiny_data();
   more_layers.layers = 4;
   data::write_synthetic_cache(folder_.file("other"), more_layers);

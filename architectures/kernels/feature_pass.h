@@ -1,0 +1,42 @@
+// The backward pass over weight rows, feature by feature: a row's gradient is complete before it is
+// handed on, and what every code reaches is found from the same reads.
+//
+//   g[i] = start_i · S[i] + Σ_{t: i active} weight_{t,i} · rows[t]      [d]
+//   reach_{t,i} += ⟨table[i], rows[t]⟩
+//
+// Decoder: weight = activation, rows = Δ = ∂Loss/∂ŷ, table = W_dec, reach = ∂Loss/∂a. Encoder:
+// weight = ∂Loss/∂h, rows = x, no table. S is the table itself (gradients of decoder norms) or one
+// row for all features (what every token adds).
+//
+// Columns go in panels, so that rows' panel stays in the L2 cache while all features pass; tokens
+// are added in ascending order, and a feature has one writer: the bits do not depend on threads.
+#pragma once
+
+#include <vector>
+
+#include "architectures/kernels/feature_lists.h"
+#include "architectures/transcoder.h"
+
+namespace crossloom::architectures::kernels {
+
+struct FeaturePass {
+  const FeatureLists& lists;
+  at::Tensor rows;          // [T, d], unit column stride
+  at::Tensor gradient{};    // [F, d], g is added to it; undefined: g goes to `stretches`
+  at::Tensor table{};       // [F, d]; undefined: no reach
+  at::Tensor reach{};       // [nnz] in the lists' order
+  at::Tensor start{};       // [F]; undefined: 0
+  at::Tensor start_rows{};  // S: [F, d], or [d] for all features
+  GradientStretches* stretches = nullptr;
+  int64_t first_element = 0;  // of the stretches' parameter: where feature 0's column 0 is
+  int64_t row_stride = 0;     // elements from a feature's row to the next one's
+};
+
+/// All features of all passes, in parallel; the passes share their lists' offsets. Every feature is
+/// delivered once per pass, also one without codes.
+void run_feature_passes(const std::vector<FeaturePass>& passes);
+
+/// Columns that a pass delivers at once at most; stretches begin at multiples of 64 columns.
+inline constexpr int64_t kPassColumns = 128;
+
+}  // namespace crossloom::architectures::kernels
