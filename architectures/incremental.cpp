@@ -54,7 +54,15 @@ CodeGradients Incremental::decode_backward(const Codes& codes,
     return DecoderTopology::decode_backward(codes, y_grad, columns, norm_grad, sink);
   }
   const at::TensorOptions options = y_grad[0].options();
-  at::Tensor running = at::zeros({codes[0].tokens(), shape().features}, options);  // s, [T, F]
+  const std::vector<int64_t> sizes = {codes[0].tokens(), shape().features};
+  CodeGradients gradients(codes.size());  // first: a finished weight may be updated at once
+  at::Tensor suffix = at::zeros(sizes, options);  // Σ_{l' ≥ l} Δ^{l'} W_dec^{l'}ᵀ, [T, F]
+  for (int64_t source = layers - 1; source >= 0; --source) {
+    const auto l = static_cast<size_t>(source);
+    suffix.addmm_(y_grad[l], weights(source).narrow(1, columns.begin, columns.width()).t());
+    gradients[l] = kernels::gather_entries(codes[l], suffix);
+  }
+  at::Tensor running = at::zeros(sizes, options);  // s, [T, F]
   for (int64_t target = 0; target < layers; ++target) {
     const auto l = static_cast<size_t>(target);
     running.add_(kernels::densify(codes[l], codes[l].value, shape().features));
@@ -63,13 +71,6 @@ CodeGradients Incremental::decode_backward(const Codes& codes,
     part.addmm_(running.t(), y_grad[l]);
     add_norm_gradients(norm_grad, columns, target, weight_grad);
     sink.finished(weight_number(target));
-  }
-  CodeGradients gradients(codes.size());
-  at::Tensor suffix = at::zeros_like(running);  // Σ_{l' ≥ l} Δ^{l'} W_dec^{l'}ᵀ, [T, F]
-  for (int64_t source = layers - 1; source >= 0; --source) {
-    const auto l = static_cast<size_t>(source);
-    suffix.addmm_(y_grad[l], weights(source).narrow(1, columns.begin, columns.width()).t());
-    gradients[l] = kernels::gather_entries(codes[l], suffix);
   }
   return gradients;
 }

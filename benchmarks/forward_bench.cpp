@@ -1,28 +1,10 @@
 #include "benchmarks/forward_bench.h"
 
-#include <algorithm>
-#include <chrono>
-#include <functional>
 #include <vector>
 
+#include "benchmarks/probes.h"
+
 namespace crossloom::benchmarks {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_of(const std::function<void()>& work) {
-  const auto start = Clock::now();
-  work();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-}  // namespace
 
 ForwardBench bench_forward(const models::Transformer& model, int64_t tokens, int64_t repeats) {
   const auto& spec = model.spec();

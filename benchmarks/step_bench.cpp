@@ -1,209 +1,252 @@
-// One training step of a transcoder, stage by stage, at the size of the quickstart's main job, as
-// seconds and as ratios to probes of the same run (the machine's speed moves with its neighbours):
-// a GEMM of the encoder's shape for the FLOP rate, a copy of the largest decoder for bandwidth.
-//
-//   step_bench [architecture] [tokens] [layers] [width] [features] [k] [threads] [repeats]
+#include "benchmarks/step_bench.h"
+
 #include <ATen/Parallel.h>
 
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <functional>
-#include <map>
-#include <string>
-#include <vector>
+#include <cmath>
 
-#include "architectures/losses.h"
-#include "architectures/registry.h"
-#include "common/rng.h"
+#include "architectures/parameter_count.h"
+#include "benchmarks/eager_step.h"
+#include "benchmarks/probes.h"
+#include "benchmarks/process_memory.h"
 
-namespace crossloom::architectures {
+namespace crossloom::benchmarks {
 namespace {
 
-struct Setup {
-  TranscoderOptions options;
-  TranscoderShape shape;
-  int64_t tokens = 512;
-  int threads = 1;
-  int repeats = 3;
+constexpr double kLossTolerance = 1e-4;
+constexpr int64_t kMostDiscarded = 4;  // for every block that counts
+
+/// One side of the comparison while it is in memory. Returns the loss of one step.
+using Run = std::function<double()>;
+
+Run fast_side(const StepShape& shape, const StepInputs& inputs) {
+  const auto step = std::make_shared<FastStep>(shape, inputs);
+  return [step, &inputs, number = int64_t{0}]() mutable {
+    return step->run(inputs.batch, ++number);
+  };
+}
+
+Run eager_side(const StepShape& shape, const StepInputs& inputs) {
+  const auto step =
+      std::make_shared<EagerStep>(*bench_transcoder(shape, inputs), step_options(shape));
+  return [step, &inputs, number = int64_t{0}]() mutable {
+    return step->run(inputs.x, inputs.y, ++number);
+  };
+}
+
+struct Block {
+  double step_s;
+  double gemm_gflops;
 };
 
-/// Best of the repeats per stage: wall seconds, and CPU seconds of the process, which neighbours on
-/// a shared machine disturb less.
-class Stopwatch {
+class Probes {
  public:
-  struct Best {
-    double wall_s = 1e30;
-    double cpu_s = 1e30;
-  };
+  GemmProbe gemm;
+  MemoryProbe memory;
+  NoiseProbe noise;
+};
 
-  void time(const std::string& stage, const std::function<void()>& body) {
-    const std::clock_t cpu_start = std::clock();
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
-    const double cpu_s = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
-    const auto [entry, is_new] = best_.try_emplace(stage);
-    if (is_new) {
-      order_.push_back(stage);
+class Measurement {
+ public:
+  Measurement(const StepBenchOptions& options, std::function<Run()> make)
+      : options_(options), make_(std::move(make)) {}
+
+  void start() {
+    if (!run_) {
+      run_ = make_();
+      first_loss_ = run_();
+      for (int64_t i = 1; i < options_.warm_up_steps; ++i) {
+        run_();
+      }
     }
-    entry->second.wall_s = std::min(entry->second.wall_s, wall.count());
-    entry->second.cpu_s = std::min(entry->second.cpu_s, cpu_s);
   }
-  Best best(const std::string& stage) const { return best_.at(stage); }
-  const std::vector<std::string>& stages() const { return order_; }
+  void stop() { run_ = nullptr; }
+  /// Measures until it has `wanted` undisturbed blocks, or too many were disturbed.
+  void measure(int64_t wanted, Probes& probes) {
+    start();
+    while (std::ssize(blocks_) < wanted && discarded_ < kMostDiscarded * options_.blocks) {
+      const bool quiet_before = probes.noise.is_quiet();
+      const double gemm_before = probes.gemm.gflops();
+      const double seconds = seconds_of([&] {
+        for (int64_t i = 0; i < options_.steps; ++i) {
+          run_();
+        }
+      });
+      const double gemm = 0.5 * (gemm_before + probes.gemm.gflops());
+      if (probes.noise.is_quiet() && quiet_before) {
+        blocks_.push_back({seconds / static_cast<double>(options_.steps), gemm});
+      } else {
+        ++discarded_;
+      }
+    }
+  }
+  /// Median over the blocks of what `of` says of each. Throws DataError when there are none.
+  double median_of(const std::function<double(const Block&)>& of) const {
+    if (blocks_.empty()) {
+      throw DataError({.what = "No undisturbed measurement",
+                       .expected = "a machine of which this process has all threads",
+                       .got = fmt::format("{} disturbed blocks, no other", discarded_),
+                       .where = "bench",
+                       .hint = "Stop what else runs here, or measure later."});
+    }
+    std::vector<double> values;
+    for (const Block& block : blocks_) {
+      values.push_back(of(block));
+    }
+    return median(values);
+  }
+  double seconds() const {
+    return median_of([](const Block& block) { return block.step_s; });
+  }
+  double first_loss() const { return first_loss_; }
+  int64_t discarded() const { return discarded_; }
 
  private:
-  std::map<std::string, Best> best_;
-  std::vector<std::string> order_;
+  const StepBenchOptions& options_;
+  std::function<Run()> make_;
+  Run run_;
+  double first_loss_ = 0.0;
+  std::vector<Block> blocks_;
+  int64_t discarded_ = 0;
 };
 
-class BufferSink final : public ParameterSink {
- public:
-  explicit BufferSink(const std::vector<Parameter>& parameters) {
-    for (const Parameter& parameter : parameters) {
-      buffers_.push_back(at::zeros_like(parameter.value));
-    }
-  }
-  at::Tensor gradient(size_t parameter) override { return buffers_.at(parameter); }
-  void finished(size_t /*parameter*/) override {}
-
- private:
-  std::vector<at::Tensor> buffers_;
-};
-
-/// Uniform in ±1, [T, D] per layer.
-std::vector<at::Tensor> random_rows(const Setup& setup, uint64_t key) {
-  std::vector<at::Tensor> rows;
-  for (int64_t layer = 0; layer < setup.shape.layers; ++layer) {
-    const Rng rng = Rng(key, Purpose::kTest).with(static_cast<uint64_t>(layer));
-    rows.push_back(at::empty({setup.tokens, setup.shape.width}, at::kFloat));
-    auto* data = rows.back().mutable_data_ptr<float>();
-    for (int64_t i = 0; i < rows.back().numel(); ++i) {
-      data[i] = 2.0F * rng.uniform(static_cast<uint64_t>(i)) - 1.0F;
-    }
-  }
-  return rows;
+/// Weights, gradients, moments and what autograd keeps, roughly.
+double eager_bytes(const StepShape& shape, int64_t parameters) {
+  const double pairs = 0.5 * static_cast<double>(shape.layers * (shape.layers + 1));
+  const auto tokens = static_cast<double>(shape.tokens);
+  return 20.0 * static_cast<double>(parameters) +
+         12.0 * tokens * static_cast<double>(shape.layers * shape.features) +
+         12.0 * tokens * pairs * static_cast<double>(shape.width);
 }
 
-void run_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
-              const std::vector<at::Tensor>& y, BufferSink& sink, Stopwatch& watch) {
-  const ColumnRange columns{0, transcoder.shape().width};
-  const int64_t layers = transcoder.shape().layers;
-  std::vector<Candidates> candidates;
-  Codes codes;
-  std::vector<at::Tensor> y_hat;
-  std::vector<at::Tensor> y_grad(static_cast<size_t>(layers));
-  CodeGradients value_grad;
-  const auto for_layers = [layers](const std::function<void(int64_t, size_t)>& body) {
-    for (int64_t layer = 0; layer < layers; ++layer) {
-      body(layer, static_cast<size_t>(layer));
-    }
-  };
-  watch.time("propose", [&] {
-    for_layers([&](int64_t layer, size_t l) {
-      candidates.push_back(transcoder.propose(layer, x[l], Watch::kGradients));
-    });
-  });
-  watch.time("filter", [&] {
-    for_layers(
-        [&](int64_t layer, size_t l) { codes.push_back(transcoder.filter(layer, candidates[l])); });
-  });
-  watch.time("decode", [&] { transcoder.decode(codes, x, columns, y_hat); });
-  watch.time("loss", [&] {
-    for_layers([&](int64_t /*layer*/, size_t l) {
-      squared_error_backward(y[l], y_hat[l], 1.0, y_grad[l]);
-    });
-  });
-  watch.time("decode_backward",
-             [&] { value_grad = transcoder.decode_backward(codes, x, y_grad, columns, {}, sink); });
-  watch.time("encode_backward", [&] {
-    for_layers([&](int64_t layer, size_t l) {
-      transcoder.encode_backward(layer, x[l], codes[l], value_grad[l], {}, sink);
-    });
-  });
+void require_same_loss(double fast, double eager) {
+  if (!(std::abs(fast - eager) <= kLossTolerance * std::abs(eager))) {
+    throw DataError({.what = "The two sides do not compute the same step",
+                     .expected = fmt::format("a first loss of {:.7g}, as the eager side's", eager),
+                     .got = fmt::format("{:.7g}", fast),
+                     .where = "bench step",
+                     .hint = "This is a bug of the program."});
+  }
 }
 
-void print_results(const Setup& setup, const Stopwatch& watch, double copied_bytes) {
-  const auto t = static_cast<double>(setup.tokens);
-  const auto d = static_cast<double>(setup.shape.width);
-  const auto l = static_cast<double>(setup.shape.layers);
-  const double pairs = setup.options.architecture.starts_with("clt") ? l * (l + 1) / 2 : l;
-  const double gemm_gflop = 2e-9 * t * d * static_cast<double>(setup.shape.features);
-  const double product_gflop = 2e-9 * t * static_cast<double>(setup.options.k) * pairs * d;
-  const std::map<std::string, double> gflop = {{"propose", gemm_gflop * l},
-                                               {"decode", product_gflop},
-                                               {"decode_backward", 2 * product_gflop}};
-  const double gemm_rate = gemm_gflop / watch.best("probe: one GEMM").wall_s;
-  std::printf("probes: GEMM %.1f GFLOP/s, copy %.1f GB/s (read + write)\n", gemm_rate,
-              2e-9 * copied_bytes / watch.best("probe: copy").wall_s);
-  Stopwatch::Best total{0.0, 0.0};
-  for (const std::string& stage : watch.stages()) {
-    if (stage.starts_with("probe")) {
-      continue;
-    }
-    const Stopwatch::Best best = watch.best(stage);
-    total.wall_s += best.wall_s;
-    total.cpu_s += best.cpu_s;
-    std::printf("%-16s %8.3f s  %8.3f cpu s", stage.c_str(), best.wall_s, best.cpu_s);
-    if (const auto known = gflop.find(stage); known != gflop.end()) {
-      const double rate = known->second / best.wall_s;
-      std::printf("  %7.1f GFLOP/s  %5.2f of the GEMM probe", rate, rate / gemm_rate);
-    }
-    std::printf("\n");
-  }
-  std::printf("%-16s %8.3f s  %8.3f cpu s  = %.0f tokens/s\n", "step", total.wall_s, total.cpu_s,
-              t / total.wall_s);
+double pairs_of(const StepShape& shape) {
+  const auto& row = architectures::Registry::instance().row(shape.architecture);
+  const auto layers = static_cast<double>(shape.layers);
+  const bool one_each = row.topology == "plt" || row.topology == "clt-source-tied";
+  return one_each ? layers : layers * (layers + 1.0) / 2.0;
 }
 
-void run(const Setup& setup) {
-  at::set_num_threads(setup.threads);
-  const auto transcoder = Registry::instance().create(setup.options, setup.shape, at::kFloat);
-  const at::Tensor& largest =
-      std::max_element(
-          transcoder->parameters().begin(), transcoder->parameters().end(),
-          [](const Parameter& a, const Parameter& b) { return a.value.numel() < b.value.numel(); })
-          ->value;
-  const auto x = random_rows(setup, 1);
-  const auto y = random_rows(setup, 2);
-  BufferSink sink(transcoder->parameters());
-  const at::Tensor copy = at::empty_like(largest);
-  const at::Tensor weight = transcoder->parameters().front().value;  // [F, D]
-  Stopwatch watch;
-  std::printf("%s\nT = %lld, %d threads, best of %d\n", transcoder->describe().c_str(),
-              static_cast<long long>(setup.tokens), setup.threads, setup.repeats);
-  for (int repeat = 0; repeat < setup.repeats; ++repeat) {
-    watch.time("probe: one GEMM", [&] { at::mm(x.front(), weight.t()); });
-    watch.time("probe: copy", [&] { copy.copy_(largest); });
-    run_step(*transcoder, x, y, sink, watch);
+double floor_seconds(const StepBench& bench) {
+  const auto t = static_cast<double>(bench.shape.tokens);
+  const auto l = static_cast<double>(bench.shape.layers);
+  const auto d = static_cast<double>(bench.shape.width);
+  const auto f = static_cast<double>(bench.shape.features);
+  const auto k = static_cast<double>(bench.shape.kept);
+  const double flop =
+      2.0 * t * l * d * f + 6.0 * t * pairs_of(bench.shape) * k * d + 2.0 * t * l * k * d;
+  return 1e-9 * flop / bench.gemm_gflops +
+         1e-9 * 28.0 * static_cast<double>(bench.parameters) / bench.copy_gbs;
+}
+
+/// Alternates block by block, or where both sides do not fit, in two rounds with one in memory.
+void alternate(Measurement& fast, Measurement& eager, const StepBenchOptions& options,
+               bool both_fit, Probes& probes) {
+  const int64_t round = both_fit ? 1 : (options.blocks + 1) / 2;
+  for (int64_t wanted = round; wanted < options.blocks + round; wanted += round) {
+    for (Measurement* side : {&fast, &eager}) {
+      side->measure(std::min(wanted, options.blocks), probes);
+      if (!both_fit) {
+        side->stop();
+      }
+    }
   }
-  print_results(setup, watch, static_cast<double>(largest.nbytes()));
 }
 
 }  // namespace
-}  // namespace crossloom::architectures
 
-int main(int argc, char** argv) {
-  const auto number = [&](int place, int64_t fallback) {
-    return argc > place ? static_cast<int64_t>(std::atoll(argv[place])) : fallback;
-  };
-  crossloom::architectures::Setup setup;
-  if (argc > 1) {
-    setup.options.architecture = argv[1];
+StepBench bench_step(const StepBenchOptions& options) {
+  const auto& shape = options.shape;
+  StepBench bench{.shape = shape, .threads = at::get_num_threads()};
+  bench.parameters = architectures::parameter_count(step_options(shape).transcoder,
+                                                    {shape.layers, shape.width, shape.features});
+  const StepInputs inputs(shape);
+  reset_peak_memory();
+  Measurement fast(options, [&] { return fast_side(shape, inputs); });
+  fast.start();
+  bench.peak_bytes = peak_memory_bytes();
+  Probes probes;
+  Measurement eager(options, [&] { return eager_side(shape, inputs); });
+  if (options.against_eager) {
+    const bool both_fit =
+        eager_bytes(shape, bench.parameters) < 0.9 * available_memory_bytes();
+    alternate(fast, eager, options, both_fit, probes);
+    require_same_loss(fast.first_loss(), eager.first_loss());
+    bench.eager_s = eager.seconds();
+  } else {
+    fast.measure(options.blocks, probes);
   }
-  setup.tokens = number(2, 512);
-  setup.shape = {number(3, 30), number(4, 576), number(5, 576)};
-  setup.options.features = setup.shape.features;
-  setup.options.k = number(6, 16);
-  setup.threads = static_cast<int>(number(7, 1));
-  setup.repeats = static_cast<int>(number(8, 3));
-  try {
-    crossloom::architectures::run(setup);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
+  eager.stop();
+  fast.stop();
+  bench.fast_s = fast.seconds();
+  bench.gemm_gflops = fast.median_of([](const Block& block) { return block.gemm_gflops; });
+  bench.gemm_equivalents =
+      fast.median_of([](const Block& block) { return block.step_s * block.gemm_gflops; });
+  bench.copy_gbs = probes.memory.copy_gbs();
+  bench.read_gbs = probes.memory.read_gbs();
+  bench.floor_s = floor_seconds(bench);
+  bench.discarded_blocks = fast.discarded() + eager.discarded();
+  FastStep apart(shape, inputs);
+  for (int64_t step = 1; step <= std::max<int64_t>(2, options.warm_up_steps); ++step) {
+    bench.stages = apart.stages(inputs, step);
   }
-  return 0;
+  return bench;
 }
+
+Json StepBench::to_json() const {
+  Json parts = Json::object();
+  for (const auto& [name, seconds] : stages) {
+    parts[name] = seconds;
+  }
+  return {{"name", "step " + shape.architecture},
+          {"shape",
+           {{"T", shape.tokens},
+            {"L", shape.layers},
+            {"D", shape.width},
+            {"F", shape.features},
+            {"K", shape.kept}}},
+          {"parameters", parameters},
+          {"dtype", "float32"},
+          {"states", "float32"},
+          {"threads", threads},
+          {"fast_s", fast_s},
+          {"eager_s", eager_s > 0.0 ? Json(eager_s) : Json()},
+          {"ratio", eager_s > 0.0 ? Json(eager_s / fast_s) : Json()},
+          {"gemm_gflops", gemm_gflops},
+          {"copy_gbs", copy_gbs},
+          {"read_gbs", read_gbs},
+          {"gemm_equivalents", gemm_equivalents},
+          {"share_of_floor", floor_s / fast_s},
+          {"stages", parts},
+          {"peak_bytes", peak_bytes},
+          {"discarded_blocks", discarded_blocks}};
+}
+
+std::string StepBench::text() const {
+  std::string text = fmt::format(
+      "step {}  T {}  L {}  D {}  F {}  K {}  {} M parameters, float32, {} threads\n"
+      "  fast    {:8.3f} s   {:.0f} GEMM-equivalents   floor {:.3f} s ({:.0f} %)   peak {:.2f} GB\n",
+      shape.architecture, shape.tokens, shape.layers, shape.width, shape.features, shape.kept,
+      parameters / 1'000'000, threads, fast_s, gemm_equivalents, floor_s, 100.0 * floor_s / fast_s,
+      1e-9 * peak_bytes);
+  if (eager_s > 0.0) {
+    text += fmt::format("  eager   {:8.3f} s   {:.2f} times as long\n", eager_s, eager_s / fast_s);
+  }
+  for (const auto& [name, seconds] : stages) {
+    text += fmt::format("    {:<26} {:8.3f} s   {:4.0f} GEMM-equivalents\n", name, seconds,
+                        seconds * gemm_gflops);
+  }
+  return text + fmt::format("  probes: GEMM {:.0f} GFLOP/s, copy {:.1f} GB/s, read {:.1f} GB/s; {} "
+                            "blocks disturbed\n",
+                            gemm_gflops, copy_gbs, read_gbs, discarded_blocks);
+}
+
+}  // namespace crossloom::benchmarks

@@ -1,29 +1,49 @@
 // crossloom bench WHAT: measurements as ratios to a probe of the machine taken in the same run.
+#include <ATen/Parallel.h>
+
+#include "architectures/registry.h"
 #include "benchmarks/forward_bench.h"
+#include "benchmarks/kernel_bench.h"
+#include "benchmarks/step_bench.h"
 #include "common/format.h"
 #include "launch/commands.h"
-
-#include <ATen/Parallel.h>
 
 namespace crossloom::launch {
 namespace {
 
 struct BenchOptions : Options {
-  std::string what = "forward";
+  std::string what = "step";
+  std::string architecture = "clt-topk";
+  std::string against;
+  std::string json;
+  int64_t tokens = 1024;
+  int64_t layers = 12;
+  int64_t width = 768;
+  int64_t features = 3072;
+  int64_t k = 32;
+  int64_t repeats = 5;
+  int64_t steps = 4;
   std::string model;
   std::string dtype = "both";
-  int64_t tokens = 512;
-  int64_t repeats = 9;
   void visit(OptionVisitor& v) override {
-    v.field("what", what, "forward");
-    v.field("model", model, "Hugging Face folder; empty: random weights of SmolLM2-135M's shape");
-    v.field("dtype", dtype, "float32, bfloat16 or both");
-    v.field("tokens", tokens, "positions per forward (S)");
-    v.field("repeats", repeats, "interleaved pairs of forward and probe; medians are printed");
+    v.field("what", what, "step, encode, decode, adam, gemm, copy or forward");
+    v.field("architecture", architecture, "row of the registry; all: every row");
+    v.field("against", against, "step: eager, the step a PyTorch user writes; empty: nothing");
+    v.field("json", json, "file for the results; empty: none");
+    v.field("tokens", tokens, "T; forward: positions per forward");
+    v.field("layers", layers, "L");
+    v.field("width", width, "D");
+    v.field("features", features, "F");
+    v.field("k", k, "K");
+    v.field("repeats", repeats, "undisturbed blocks, or pairs of work and probe; medians are told");
+    v.field("steps", steps, "step: steps of a block");
+    v.field("model", model,
+            "forward: Hugging Face folder; empty: random weights of SmolLM2-135M's shape");
+    v.field("dtype", dtype, "forward: float32, bfloat16 or both");
   }
 };
 
-void print_forward(const BenchOptions& options, const std::string& dtype) {
+void run_forward(const BenchOptions& options, const std::string& dtype) {
   const auto type = compute_type("dtype", dtype);
   const auto model = options.model.empty() ? benchmarks::random_model_of_quickstart_shape(type)
                                            : models::Transformer::load(options.model, type);
@@ -35,17 +55,82 @@ void print_forward(const BenchOptions& options, const std::string& dtype) {
       100.0 * bench.share(), double(options.tokens) / bench.forward_s, at::get_num_threads());
 }
 
-void run(BenchOptions& options, Context& context) {
-  require_one_of("what", options.what, {"forward"});
+benchmarks::StepShape shape_of(const BenchOptions& options, const std::string& architecture) {
+  return {.architecture = architecture,
+          .tokens = options.tokens,
+          .layers = options.layers,
+          .width = options.width,
+          .features = options.features,
+          .kept = options.k};
+}
+
+Json run_one(const BenchOptions& options, const std::string& architecture) {
+  const auto shape = shape_of(options, architecture);
+  Json row;
+  std::string text;
+  if (options.what == "step") {
+    const auto bench = benchmarks::bench_step({.shape = shape,
+                                               .against_eager = options.against == "eager",
+                                               .blocks = options.repeats,
+                                               .steps = options.steps});
+    row = bench.to_json();
+    text = bench.text();
+  } else {
+    const auto bench = benchmarks::bench_kernel(options.what, shape, options.repeats);
+    row = bench.to_json();
+    text = bench.text();
+  }
+  fmt::print("{}", text);
+  std::fflush(stdout);
+  return row;
+}
+
+void check(const BenchOptions& options) {
+  require_one_of("what", options.what,
+                 {"step", "encode", "decode", "adam", "gemm", "copy", "forward"});
   require_one_of("dtype", options.dtype, {"float32", "bfloat16", "both"});
-  require_at_least("tokens", options.tokens, 1);
-  require_at_least("repeats", options.repeats, 1);
+  if (!options.against.empty()) {
+    require_one_of("against", options.against, {"eager"});
+  }
+  for (const auto& [key, value] : {std::pair{"tokens", options.tokens},
+                                   {"layers", options.layers},
+                                   {"width", options.width},
+                                   {"features", options.features},
+                                   {"k", options.k},
+                                   {"repeats", options.repeats},
+                                   {"steps", options.steps}}) {
+    require_at_least(key, value, 1);
+  }
+  if (options.architecture != "all") {
+    architectures::TranscoderOptions transcoder;
+    transcoder.architecture = options.architecture;
+    transcoder.features = options.features;
+    transcoder.k = options.k;
+    architectures::Registry::instance().check(transcoder);
+  }
+}
+
+void run(BenchOptions& options, Context& context) {
+  check(options);
   if (context.dry_run || context.communicator.rank() != 0) {
     return;
   }
-  for (const char* dtype : {"float32", "bfloat16"}) {
-    if (options.dtype == "both" || options.dtype == dtype) {
-      print_forward(options, dtype);
+  if (options.what == "forward") {
+    for (const char* dtype : {"float32", "bfloat16"}) {
+      if (options.dtype == "both" || options.dtype == dtype) {
+        run_forward(options, dtype);
+      }
+    }
+    return;
+  }
+  const auto architectures = options.architecture == "all"
+                                 ? architectures::Registry::instance().names()
+                                 : std::vector<std::string>{options.architecture};
+  Json rows = Json::array();
+  for (const auto& architecture : architectures) {
+    rows.push_back(run_one(options, architecture));
+    if (!options.json.empty()) {
+      write_json_file(options.json, rows);  // after every row: a long table may be interrupted
     }
   }
 }

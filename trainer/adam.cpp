@@ -36,7 +36,9 @@ AdamCoefficients<Real> Adam::coefficients(int64_t step, double learning_rate,
   const double t = static_cast<double>(step);
   return {.scale = static_cast<Real>(gradient_scale),
           .beta1 = static_cast<Real>(options_.beta1),
+          .rest1 = static_cast<Real>(1.0 - options_.beta1),
           .beta2 = static_cast<Real>(options_.beta2),
+          .rest2 = static_cast<Real>(1.0 - options_.beta2),
           .step_size = static_cast<Real>(learning_rate / (1.0 - std::pow(options_.beta1, t))),
           .root = static_cast<Real>(1.0 / std::sqrt(1.0 - std::pow(options_.beta2, t))),
           .epsilon = static_cast<Real>(options_.epsilon)};

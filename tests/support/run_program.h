@@ -31,7 +31,7 @@ inline ProgramResult run_shell(const std::string& command) {
 
 /// The program alone.
 inline ProgramResult crossloom(const std::string& arguments) {
-  return run_shell(std::string(CROSSLOOM_PROGRAM) + " " + arguments);
+  return run_shell(fmt::format("{} {}", CROSSLOOM_PROGRAM, arguments));
 }
 
 /// The program on `ranks` MPI ranks.

@@ -45,6 +45,35 @@ TEST(Adam, BitsDoNotDependOnSlicing) {
   EXPECT_TRUE(at::equal(whole, sliced));
 }
 
+/// Every length up to a few vectors, whatever their width here.
+TEST(FlatKernels, EqualTheScalarFormulas) {
+  for (int64_t count = 0; count < 70; ++count) {
+    const at::Tensor g = at::randn({count}, at::kFloat);
+    at::Tensor w = at::randn({count}, at::kFloat);
+    at::Tensor m = at::randn({count}, at::kFloat);
+    at::Tensor v = at::rand({count}, at::kFloat);
+    const AdamCoefficients<float> c{.scale = 0.5F,
+                                    .beta1 = 0.9F,
+                                    .rest1 = 0.1F,
+                                    .beta2 = 0.999F,
+                                    .rest2 = 0.001F,
+                                    .step_size = 0.01F,
+                                    .root = 1.5F,
+                                    .epsilon = 1e-6F};
+    const at::Tensor g64 = g.to(at::kDouble) * 0.5;
+    const at::Tensor m64 = m.to(at::kDouble) * 0.9 + g64 * 0.1;
+    const at::Tensor v64 = v.to(at::kDouble) * 0.999 + g64.square() * 0.001;
+    const at::Tensor w64 = w.to(at::kDouble) - m64 * 0.01 / (v64.sqrt() * 1.5 + 1e-6);
+    adam_stretch(w.mutable_data_ptr<float>(), g.const_data_ptr<float>(),
+                 m.mutable_data_ptr<float>(), v.mutable_data_ptr<float>(), count, c);
+    EXPECT_TRUE(at::allclose(w.to(at::kDouble), w64, 1e-6, 1e-6));
+    EXPECT_TRUE(at::allclose(m.to(at::kDouble), m64, 1e-6, 1e-6));
+    EXPECT_TRUE(at::allclose(v.to(at::kDouble), v64, 1e-6, 1e-6));
+    EXPECT_NEAR(squared_sum(g.const_data_ptr<float>(), count),
+                g.to(at::kDouble).square().sum().item<double>(), 1e-12);
+  }
+}
+
 TEST(Schedule, WarmsUpThenFallsToZero) {
   AdamOptions options;
   options.learning_rate = 2.0;

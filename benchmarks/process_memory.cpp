@@ -1,0 +1,36 @@
+#include "benchmarks/process_memory.h"
+
+#include <fstream>
+#include <string>
+
+namespace crossloom::benchmarks {
+namespace {
+
+/// "Name:   123 kB" of a /proc file, in bytes.
+double kilobytes_field(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(name + ":")) {
+      return 1024.0 * std::stod(line.substr(name.size() + 1));
+    }
+  }
+  return 0.0;
+}
+
+}  // namespace
+
+bool reset_peak_memory() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;
+  return file.good();
+}
+
+double peak_memory_bytes() {
+  return kilobytes_field("/proc/self/status", "VmHWM");
+}
+
+double available_memory_bytes() {
+  return kilobytes_field("/proc/meminfo", "MemAvailable");
+}
+
+}  // namespace crossloom::benchmarks

@@ -1,0 +1,46 @@
+// A training step in units that do not depend on the machine, and against the eager step.
+//
+//   GEMM-equivalents = step seconds × GFLOP/s of a 2048³ float32 product probed around the step
+//   floor = (2 T L D F + 6 T·pairs·K·D + 2 T L K D) FLOP at the probed product rate
+//           + 28 bytes per parameter (float32 Adam) at the probed copy rate
+//
+// (encoder; decode and its two backward products; encoder gradient.) The floor counts every product
+// at the rate of a dense one, so a sparse step cannot reach it; the encoder's bfloat16 screen can
+// beat its part. Blocks of steps alternate between the two sides; a block during which the noise
+// probe fell is discarded.
+#pragma once
+
+#include "benchmarks/fast_step.h"
+#include "common/json_file.h"
+
+namespace crossloom::benchmarks {
+
+struct StepBenchOptions {
+  StepShape shape;
+  bool against_eager = false;
+  int64_t blocks = 5;         // undisturbed ones, of each side
+  int64_t steps = 4;          // of a block
+  int64_t warm_up_steps = 2;  // of each side
+};
+
+struct StepBench {
+  StepShape shape;
+  int64_t parameters = 0;
+  int threads = 1;
+  double fast_s = 0.0;   // per step, median over blocks
+  double eager_s = 0.0;  // 0: not measured
+  double gemm_gflops = 0.0, copy_gbs = 0.0, read_gbs = 0.0;
+  double gemm_equivalents = 0.0;  // median over blocks
+  double floor_s = 0.0;
+  std::vector<std::pair<std::string, double>> stages{};  // seconds
+  double peak_bytes = 0.0;                               // of the process with the fast side alone
+  int64_t discarded_blocks = 0;
+
+  Json to_json() const;
+  std::string text() const;
+};
+
+/// Throws DataError when the two sides' first losses differ by more than 1e-4 of them.
+StepBench bench_step(const StepBenchOptions& options);
+
+}  // namespace crossloom::benchmarks
