@@ -32,7 +32,6 @@ class Clt final : public DecoderTopology {
   at::Tensor table(const at::Tensor& weights, int64_t source, int64_t target) const override {
     return weights.select(1, target - source);
   }
-  bool tables_are_disjoint() const override { return true; }
 
  private:
   static int64_t span(const TranscoderShape& shape, int64_t window) {

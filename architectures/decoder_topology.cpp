@@ -93,6 +93,41 @@ struct DecoderTopology::SourceBackward {
   }
 };
 
+/// One table with the sparse sources it serves, whose lists are merged where they are several.
+struct DecoderTopology::TableBackward {
+  explicit TableBackward(std::vector<SourceBackward*> served) : sources(std::move(served)) {
+    if (sources.size() > 1) {
+      std::vector<const kernels::FeatureLists*> parts;
+      for (const SourceBackward* source : sources) {
+        parts.push_back(&source->lists);
+      }
+      merged = kernels::merge_lists(parts);
+      merged_reach = at::zeros_like(merged.weight);
+    }
+  }
+  const kernels::FeatureLists& lists() const {
+    return sources.size() > 1 ? merged : sources.front()->lists;
+  }
+  const at::Tensor& reach() const {
+    return sources.size() > 1 ? merged_reach : sources.front()->reach;
+  }
+  /// Hands the merged reach to its sources.
+  void finish() const {
+    if (sources.size() > 1) {
+      const at::Tensor all = at::empty_like(merged_reach).index_copy_(0, merged.entry, merged_reach);
+      int64_t first = 0;
+      for (SourceBackward* source : sources) {
+        source->reach.add_(all.narrow(0, first, source->reach.size(0)));
+        first += source->reach.size(0);
+      }
+    }
+  }
+
+  std::vector<SourceBackward*> sources;
+  kernels::FeatureLists merged{};
+  at::Tensor merged_reach{};
+};
+
 DecoderTopology::SourceBackward DecoderTopology::start_source(const LayerCodes& codes) const {
   SourceBackward state{.codes = codes};
   if (state.is_dense()) {
@@ -104,39 +139,37 @@ DecoderTopology::SourceBackward DecoderTopology::start_source(const LayerCodes& 
   return state;
 }
 
-void DecoderTopology::source_backward(SourceBackward& state, int64_t source, int64_t last_target,
-                                      int64_t from, const std::vector<at::Tensor>& y_grad,
-                                      ColumnRange columns, const std::vector<at::Tensor>& norm_grad,
-                                      const at::Tensor& weight_grad,
-                                      GradientStretches* stretches) const {
-  std::vector<kernels::FeaturePass> passes;
-  for (int64_t target = source; target <= last_target; ++target) {
-    if (owner(source, target) != from) {
-      continue;
+std::vector<int64_t> DecoderTopology::served_sources(int64_t from, int64_t target,
+                                                     int64_t ahead) const {
+  std::vector<int64_t> sources;
+  for (int64_t source = std::max<int64_t>(0, target - ahead); source <= target; ++source) {
+    if (owner(source, target) == from) {
+      sources.push_back(source);
     }
-    const at::Tensor& grad = y_grad[static_cast<size_t>(target)];
-    const at::Tensor rows = table(weights(from), source, target);  // [F, D]
-    if (state.is_dense()) {
-      state.reach.addmm_(grad, cut(rows, columns).t());
-      cut(table(weight_grad, source, target), columns).addmm_(state.codes.dense.t(), grad);
-      continue;
-    }
-    kernels::FeaturePass pass{
-        .lists = state.lists, .rows = grad, .table = cut(rows, columns), .reach = state.reach};
-    if (stretches == nullptr) {
-      pass.gradient = cut(table(weight_grad, source, target), columns);
-    } else {
-      pass.stretches = stretches;
-      pass.first_element = rows.storage_offset() - weights(from).storage_offset();
-      pass.row_stride = rows.stride(0);
-      if (!norm_grad.empty()) {
-        pass.start = norm_grad[static_cast<size_t>(source)];
-        pass.start_rows = pass.table;
+  }
+  return sources;
+}
+
+void DecoderTopology::dense_backward(SourceBackward& state, int64_t source, int64_t target,
+                                     int64_t from, const at::Tensor& y_grad, ColumnRange columns,
+                                     const at::Tensor& weight_grad) const {
+  state.reach.addmm_(y_grad, cut(table(weights(from), source, target), columns).t());
+  at::Tensor part = cut(table(weight_grad, source, target), columns);
+  part.addmm_(state.codes.dense.t(), y_grad);
+}
+
+at::Tensor DecoderTopology::table_norm_gradient(int64_t from, int64_t source, int64_t target,
+                                                const std::vector<at::Tensor>& norm_grad) const {
+  const int64_t place = table(weights(from), source, target).storage_offset();
+  at::Tensor sum = at::zeros_like(norm_grad.front());
+  for (int64_t s = 0; s < shape_.layers; ++s) {
+    for (int64_t t = s; t < shape_.layers; ++t) {
+      if (owner(s, t) == from && table(weights(from), s, t).storage_offset() == place) {
+        sum.add_(norm_grad[static_cast<size_t>(s)]);
       }
     }
-    passes.push_back(std::move(pass));
   }
-  kernels::run_feature_passes(passes);
+  return sum;
 }
 
 CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes,
@@ -147,20 +180,56 @@ CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes
   check_call(codes, columns);
   CROSSLOOM_CHECK(y_grad.size() == codes.size(), "{} layers of y_grad", y_grad.size());
   std::vector<SourceBackward> sources;
+  bool any_dense = false;
   for (const LayerCodes& layer : codes) {
     sources.push_back(start_source(layer));
+    any_dense = any_dense || sources.back().is_dense();
   }
-  const bool one_pair_each = tables_are_disjoint() || (ahead == 0 && norm_grad.empty());
   for (int64_t from = 0; from < shape_.layers; ++from) {
-    const bool complete = one_pair_each && columns.width() == shape_.width &&
-                          !sources[static_cast<size_t>(from)].is_dense();
+    const bool complete = columns.width() == shape_.width && !any_dense;
     GradientStretches* stretches = complete ? sink.stretches(weight_number(from)) : nullptr;
     const at::Tensor weight_grad =
         stretches == nullptr ? sink.gradient(weight_number(from)) : at::Tensor();
-    for (int64_t source = 0; source < shape_.layers; ++source) {
-      source_backward(sources[static_cast<size_t>(source)], source,
-                      std::min(source + ahead, shape_.layers - 1), from, y_grad, columns, norm_grad,
-                      weight_grad, stretches);
+    std::vector<TableBackward> tables;
+    tables.reserve(static_cast<size_t>(shape_.layers));  // passes refer into it
+    std::vector<kernels::FeaturePass> passes;
+    for (int64_t target = 0; target < shape_.layers; ++target) {
+      const at::Tensor& grad = y_grad[static_cast<size_t>(target)];
+      std::vector<SourceBackward*> sparse;
+      int64_t last = -1;
+      for (const int64_t source : served_sources(from, target, ahead)) {
+        SourceBackward& state = sources[static_cast<size_t>(source)];
+        if (state.is_dense()) {
+          dense_backward(state, source, target, from, grad, columns, weight_grad);
+        } else {
+          sparse.push_back(&state);
+          last = source;
+        }
+      }
+      if (sparse.empty()) {
+        continue;
+      }
+      const at::Tensor rows = table(weights(from), last, target);
+      tables.emplace_back(std::move(sparse));
+      kernels::FeaturePass pass{.lists = tables.back().lists(),
+                                .rows = grad,
+                                .table = cut(rows, columns),
+                                .reach = tables.back().reach()};
+      if (stretches == nullptr) {
+        pass.gradient = cut(table(weight_grad, last, target), columns);
+      } else {
+        pass.stretches = stretches;
+        pass.first_element = rows.storage_offset() - weights(from).storage_offset();
+        pass.row_stride = rows.stride(0);
+        if (!norm_grad.empty()) {
+          pass.start = table_norm_gradient(from, last, target, norm_grad);
+        }
+      }
+      passes.push_back(std::move(pass));
+    }
+    kernels::run_feature_passes(passes);
+    for (const TableBackward& done : tables) {
+      done.finish();
     }
     if (stretches == nullptr) {
       add_norm_gradients(norm_grad, columns, from, weight_grad);

@@ -27,9 +27,6 @@ class DecoderTopology {
   virtual int64_t owner(int64_t source, int64_t target) const = 0;
   /// The pair's table [F, D], a view of its owner's weights (or of their gradient).
   virtual at::Tensor table(const at::Tensor& weights, int64_t source, int64_t target) const = 0;
-  /// Whether every pair has a table of its own.
-  virtual bool tables_are_disjoint() const { return false; }
-
   /// W_dec_0, b_dec_0 [D], W_dec_1, … (2L of them; shapes of W_dec in the topology's header), then
   /// what the topology adds.
   const std::vector<Parameter>& parameters() const { return parameters_; }
@@ -89,13 +86,18 @@ class DecoderTopology {
 
  private:
   struct SourceBackward;
+  struct TableBackward;
 
   SourceBackward start_source(const LayerCodes& codes) const;
-  /// Pairs source → source … last_target that owner `from` serves: reach and weight gradients.
-  void source_backward(SourceBackward& state, int64_t source, int64_t last_target, int64_t from,
-                       const std::vector<at::Tensor>& y_grad, ColumnRange columns,
-                       const std::vector<at::Tensor>& norm_grad, const at::Tensor& weight_grad,
-                       GradientStretches* stretches) const;
+  /// Sources at most `ahead` layers before `target` whose pair with it owner `from` serves.
+  std::vector<int64_t> served_sources(int64_t from, int64_t target, int64_t ahead) const;
+  /// GEMMs of a source with dense codes: reach and weight gradient of one pair.
+  void dense_backward(SourceBackward& state, int64_t source, int64_t target, int64_t from,
+                      const at::Tensor& y_grad, ColumnRange columns,
+                      const at::Tensor& weight_grad) const;
+  /// Σ norm_grad[s] over all pairs (s, ·) of the table that serves source → target: [F].
+  at::Tensor table_norm_gradient(int64_t from, int64_t source, int64_t target,
+                                 const std::vector<at::Tensor>& norm_grad) const;
 
   TranscoderShape shape_;
   std::vector<Parameter> parameters_;

@@ -78,7 +78,7 @@ void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& cod
           .rows = x,
           .gradient = stretches == nullptr ? sink.gradient(weight_number(layer)) : at::Tensor(),
           .start = everywhere,
-          .start_rows = sum,
+          .start_row = sum,
           .stretches = stretches,
           .row_stride = shape_.width}});
   }

@@ -19,7 +19,6 @@ class Plt final : public DecoderTopology {
     return source == target ? source : -1;
   }
   at::Tensor table(const at::Tensor& weights, int64_t, int64_t) const override { return weights; }
-  bool tables_are_disjoint() const override { return true; }
 };
 
 }  // namespace crossloom::architectures

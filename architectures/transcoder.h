@@ -63,6 +63,8 @@ class GradientStretches {
   /// ∂Loss of elements [first, first + count) of the flattened parameter, complete.
   virtual void take(int64_t first, int64_t count, const float* gradient) = 0;
   virtual void take(int64_t first, int64_t count, const double* gradient) = 0;
+  /// These elements come soon: a chance to fetch what belongs to them.
+  virtual void expect(int64_t /*first*/, int64_t /*count*/) {}
 };
 
 /// Where backward stages put parameter gradients. `gradient(p)` is a buffer of the parameter's

@@ -43,7 +43,7 @@ Kernel decode_kernel(const StepShape& shape) {
 }
 
 Kernel adam_kernel(const StepShape& shape) {
-  const int64_t count = shape.layers * shape.features * shape.width;
+  const int64_t count = shape.layers * shape.layers * shape.features * shape.width / 2;
   const auto adam =
       std::make_shared<trainer::Adam>(trainer::AdamOptions(), count, at::kFloat);
   const at::Tensor weights = at::rand({count});
@@ -96,7 +96,7 @@ KernelBench bench_kernel(const std::string& what, const StepShape& shape, int64_
         what, shape, adam_kernel(shape), [&] { return memory.copy_gbs(); }, "GB/s", repeats);
   }
   require_one_of("what", what, {"encode", "decode", "adam", "gemm", "copy"});
-  const at::Tensor from = at::rand({shape.layers * shape.features * shape.width});
+  const at::Tensor from = at::rand({shape.layers * shape.layers * shape.features * shape.width / 2});
   const at::Tensor to = at::empty_like(from);
   const Kernel copy{[=]() mutable { at::Tensor(to).copy_(from); }, 2e-9 * static_cast<double>(from.nbytes())};
   return measure(

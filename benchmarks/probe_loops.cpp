@@ -24,6 +24,14 @@ float ReadAll(const float* data, int64_t count) {
   return hn::GetLane(hn::SumOfLanes(d, hn::Add(a, b)));
 }
 
+void CopyThroughCaches(float* HWY_RESTRICT to, const float* HWY_RESTRICT from, int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t i = 0; i + lanes <= count; i += lanes) {
+    hn::StoreU(hn::LoadU(d, from + i), d, to + i);
+  }
+}
+
 float MultiplyAdd(int64_t rounds) {
   const hn::ScalableTag<float> d;
   hn::Vec<decltype(d)> chains[kChains];
@@ -56,11 +64,15 @@ HWY_AFTER_NAMESPACE();
 namespace crossloom::benchmarks {
 
 HWY_EXPORT(ReadAll);
+HWY_EXPORT(CopyThroughCaches);
 HWY_EXPORT(MultiplyAdd);
 HWY_EXPORT(FlopOfRounds);
 
 float read_all(const float* data, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(ReadAll)(data, count);
+}
+void copy_through_caches(float* to, const float* from, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(CopyThroughCaches)(to, from, count);
 }
 float multiply_add(int64_t rounds) {
   return HWY_DYNAMIC_DISPATCH(MultiplyAdd)(rounds);

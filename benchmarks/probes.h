@@ -29,7 +29,8 @@ class GemmProbe {
 class MemoryProbe {
  public:
   MemoryProbe();
-  /// Read and written bytes of a copy.
+  /// Read and written bytes of a copy, with stores through the caches or past them, whichever is
+  /// faster here.
   double copy_gbs();
   double read_gbs();
 
@@ -43,9 +44,11 @@ class NoiseProbe {
   /// Whether this probe reached 95 % of the best one so far.
   bool is_quiet();
   double best_gflops() const { return best_; }
+  double last_gflops() const { return last_; }
 
  private:
   double best_ = 0.0;
+  double last_ = 0.0;
 };
 
 }  // namespace crossloom::benchmarks

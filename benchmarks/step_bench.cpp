@@ -76,6 +76,8 @@ class Measurement {
         blocks_.push_back({seconds / static_cast<double>(options_.steps), gemm});
       } else {
         ++discarded_;
+        noise_ = fmt::format("multiply-adds at {:.0f} of {:.0f} GFLOP/s",
+                             probes.noise.last_gflops(), probes.noise.best_gflops());
       }
     }
   }
@@ -84,7 +86,7 @@ class Measurement {
     if (blocks_.empty()) {
       throw DataError({.what = "No undisturbed measurement",
                        .expected = "a machine of which this process has all threads",
-                       .got = fmt::format("{} disturbed blocks, no other", discarded_),
+                       .got = fmt::format("{} disturbed blocks, no other; {}", discarded_, noise_),
                        .where = "bench",
                        .hint = "Stop what else runs here, or measure later."});
     }
@@ -107,6 +109,7 @@ class Measurement {
   double first_loss_ = 0.0;
   std::vector<Block> blocks_;
   int64_t discarded_ = 0;
+  std::string noise_;
 };
 
 /// Weights, gradients, moments and what autograd keeps, roughly.

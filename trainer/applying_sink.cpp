@@ -1,6 +1,9 @@
 #include "trainer/applying_sink.h"
 
+#include <hwy/cache_control.h>
+
 #include <cmath>
+#include <cstddef>
 #include <numeric>
 
 #include "architectures/kernels/dispatch.h"
@@ -21,7 +24,11 @@ class ApplyingSink::Application final : public architectures::GradientStretches 
         m_(adam.first_moment().narrow(0, flat_begin, weight.numel())),
         v_(adam.second_moment().narrow(0, flat_begin, weight.numel())),
         row_elements_(weight.dim() > 1 ? weight.numel() / weight.size(0) : weight.numel()),
-        row_squares_(static_cast<size_t>(weight.numel() / row_elements_)) {}
+        row_squares_(static_cast<size_t>(weight.numel() / row_elements_)),
+        element_bytes_(weight.element_size()),
+        weight_bytes_(static_cast<std::byte*>(weight_.mutable_data_ptr())),
+        m_bytes_(static_cast<std::byte*>(m_.mutable_data_ptr())),
+        v_bytes_(static_cast<std::byte*>(v_.mutable_data_ptr())) {}
 
   void start(int64_t step, double learning_rate, double threshold_rate) {
     step_ = step;
@@ -62,6 +69,15 @@ class ApplyingSink::Application final : public architectures::GradientStretches 
   void take(int64_t first, int64_t count, const double* gradient) override {
     apply(first, count, gradient, double_);
   }
+  void expect(int64_t first, int64_t count) override {
+    constexpr int64_t kLine_bytes = 64;
+    const int64_t begin = first * element_bytes_;
+    for (int64_t i = begin; i < begin + count * element_bytes_; i += kLine_bytes) {
+      for (const std::byte* values : {weight_bytes_, m_bytes_, v_bytes_}) {
+        hwy::Prefetch(values + i);
+      }
+    }
+  }
 
  private:
   /// A row's stretches come from one thread, in order.
@@ -69,9 +85,8 @@ class ApplyingSink::Application final : public architectures::GradientStretches 
   void apply(int64_t first, int64_t count, const Real* gradient,
              const AdamCoefficients<Real>& coefficients) {
     row_squares_[static_cast<size_t>(first / row_elements_)] += squared_sum(gradient, count);
-    adam_stretch(weight_.mutable_data_ptr<Real>() + first, gradient,
-                 m_.mutable_data_ptr<Real>() + first, v_.mutable_data_ptr<Real>() + first, count,
-                 coefficients);
+    const auto at = [first](std::byte* values) { return reinterpret_cast<Real*>(values) + first; };
+    adam_stretch(at(weight_bytes_), gradient, at(m_bytes_), at(v_bytes_), count, coefficients);
   }
 
   Training training_;
@@ -82,6 +97,10 @@ class ApplyingSink::Application final : public architectures::GradientStretches 
   at::Tensor buffer_;  // shape of the weight; only where gradients gather
   int64_t row_elements_;
   std::vector<double> row_squares_;
+  int64_t element_bytes_;
+  std::byte* weight_bytes_;
+  std::byte* m_bytes_;
+  std::byte* v_bytes_;
   bool gathers_ = false;
   int64_t step_ = 0;
   double rate_ = 0.0;

@@ -47,6 +47,31 @@ void fill_lists(const LayerCodes& codes, const at::Tensor& weight, const Feature
 }
 
 template <typename Real>
+void fill_merged(const std::vector<const FeatureLists*>& parts, const FeatureLists& merged) {
+  const auto* offsets = merged.offsets.const_data_ptr<int64_t>();
+  auto* token = merged.token.mutable_data_ptr<int32_t>();
+  Real* weight = merged.weight.mutable_data_ptr<Real>();
+  auto* entry = merged.entry.mutable_data_ptr<int64_t>();
+  for_equal_work(merged, [&](Range features) {
+    for (int64_t i = features.first; i < features.last; ++i) {
+      int64_t place = offsets[i];
+      int64_t before = 0;  // codes of earlier parts
+      for (const FeatureLists* part : parts) {
+        const auto* part_offsets = part->offsets.const_data_ptr<int64_t>();
+        const auto* part_token = part->token.const_data_ptr<int32_t>();
+        const Real* part_weight = part->weight.const_data_ptr<Real>();
+        for (int64_t j = part_offsets[i]; j < part_offsets[i + 1]; ++j, ++place) {
+          token[place] = part_token[j];
+          weight[place] = part_weight[j];
+          entry[place] = before + j;
+        }
+        before += part->token.size(0);
+      }
+    }
+  });
+}
+
+template <typename Real>
 void add_sums_typed(const FeatureLists& lists, const at::Tensor& bias_grad) {
   const auto* offsets = lists.offsets.const_data_ptr<int64_t>();
   const Real* weight = lists.weight.const_data_ptr<Real>();
@@ -72,6 +97,22 @@ FeatureLists group_by_feature(const LayerCodes& codes, const at::Tensor& weight,
   dispatch_real(weight.scalar_type(),
                 [&](auto real) { fill_lists<decltype(real)>(codes, weight, lists); });
   return lists;
+}
+
+FeatureLists merge_lists(const std::vector<const FeatureLists*>& parts) {
+  int64_t count = 0;
+  at::Tensor offsets = at::zeros_like(parts.front()->offsets);
+  for (const FeatureLists* part : parts) {
+    offsets.add_(part->offsets);
+    count += part->token.size(0);
+  }
+  FeatureLists merged{.offsets = offsets,
+                      .token = at::empty({count}, at::kInt),
+                      .weight = at::empty({count}, parts.front()->weight.options()),
+                      .entry = at::empty({count}, at::kLong)};
+  dispatch_real(merged.weight.scalar_type(),
+                [&](auto real) { fill_merged<decltype(real)>(parts, merged); });
+  return merged;
 }
 
 void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>& body) {

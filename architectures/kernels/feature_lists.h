@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "architectures/codes.h"
 #include "architectures/kernels/ranges.h"
@@ -19,6 +20,10 @@ struct FeatureLists {
 /// Counting sort of `codes` by feature, carrying `weight` [nnz] (in the codes' order).
 /// Throws InternalError when an index is not below `features`.
 FeatureLists group_by_feature(const LayerCodes& codes, const at::Tensor& weight, int64_t features);
+
+/// Lists of the same tokens and features as one: within a feature, part after part. `entry` is the
+/// place in the parts' lists laid end to end.
+FeatureLists merge_lists(const std::vector<const FeatureLists*>& parts);
 
 /// Calls `body(features)` in parallel on ranges that together cover all features; ranges are about
 /// equal in work, which a feature has by itself and for each of its codes.

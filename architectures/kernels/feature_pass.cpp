@@ -10,14 +10,18 @@
 #include <algorithm>
 
 #include "architectures/kernels/dispatch.h"
+#include "architectures/kernels/load-inl.h"
 
 #ifndef CROSSLOOM_FEATURE_PASS_VIEW
 #define CROSSLOOM_FEATURE_PASS_VIEW
 namespace crossloom::architectures::kernels {
 
-/// A FeaturePass as raw pointers; null where a tensor is undefined.
-template <typename Real>
+/// A FeaturePass as raw pointers; null where a tensor is undefined. Weights are Stored.
+template <typename RealType, typename StoredType>
 struct PassView {
+  using Real = RealType;
+  using Stored = StoredType;
+
   const int64_t* offsets;
   const int32_t* token;
   const Real* weight;
@@ -26,12 +30,11 @@ struct PassView {
   int64_t columns;
   Real* gradient;
   int64_t gradient_stride;
-  const Real* table;
+  const Stored* table;
   int64_t table_stride;
   Real* reach;
   const Real* start;
-  const Real* start_rows;
-  int64_t start_stride;
+  const Real* start_row;  // one for all features; null: the table's
   GradientStretches* stretches;
   int64_t first_element;
   int64_t row_stride;
@@ -43,12 +46,13 @@ struct PassView {
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::architectures::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using crossloom::HWY_NAMESPACE::load_as;
 
 constexpr int kVectors = HWY_MAX_BYTES >= 64 ? 8 : 4;  // table and gradient fit the registers
 
 /// N vectors of columns of one feature: g into `out`, reach added to.
-template <int N, bool kReach, typename Tag, typename Real>
-HWY_INLINE void feature_block(const PassView<Real>& pass, int64_t feature, int64_t column,
+template <int N, bool kReach, typename Tag, typename View, typename Real>
+HWY_INLINE void feature_block(const View& pass, int64_t feature, int64_t column,
                               Real* HWY_RESTRICT out) {
   using Vector = hn::Vec<Tag>;
   const Tag d;
@@ -59,16 +63,19 @@ HWY_INLINE void feature_block(const PassView<Real>& pass, int64_t feature, int64
     g[v] = hn::Zero(d);
   }
   if constexpr (kReach) {
-    const Real* table = pass.table + feature * pass.table_stride + column;
+    const auto* table = pass.table + feature * pass.table_stride + column;
     for (int v = 0; v < N; ++v) {
-      w[v] = hn::LoadU(d, table + v * lanes);
+      w[v] = load_as(d, table + v * lanes);
     }
   }
   if (pass.start != nullptr) {
     const Vector start = hn::Set(d, pass.start[feature]);
-    const Real* row = pass.start_rows + feature * pass.start_stride + column;
     for (int v = 0; v < N; ++v) {
-      g[v] = hn::Mul(start, hn::LoadU(d, row + v * lanes));
+      if constexpr (kReach) {
+        g[v] = hn::Mul(start, w[v]);
+      } else {
+        g[v] = hn::Mul(start, hn::LoadU(d, pass.start_row + column + v * lanes));
+      }
     }
   }
   const int64_t end = pass.offsets[feature + 1];
@@ -95,8 +102,8 @@ HWY_INLINE void feature_block(const PassView<Real>& pass, int64_t feature, int64
 }
 
 /// Columns [column, column + count) of one feature.
-template <bool kReach, typename Real>
-HWY_INLINE void feature_columns(const PassView<Real>& pass, int64_t feature, int64_t column,
+template <bool kReach, typename View, typename Real>
+HWY_INLINE void feature_columns(const View& pass, int64_t feature, int64_t column,
                                 int64_t count, Real* HWY_RESTRICT out) {
   using Whole = hn::ScalableTag<Real>;
   using Single = hn::CappedTag<Real, 1>;
@@ -113,16 +120,27 @@ HWY_INLINE void feature_columns(const PassView<Real>& pass, int64_t feature, int
   }
 }
 
-template <typename Real>
-HWY_INLINE void prefetch_row(const Real* row, int64_t count) {
-  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Real));
+template <typename Stored>
+HWY_INLINE void prefetch_row(const Stored* row, int64_t count) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Stored));
   for (int64_t i = 0; i < count; i += kLine) {
     hwy::Prefetch(row + i);
   }
 }
 
-template <typename Real>
-HWY_INLINE void deliver(const PassView<Real>& pass, int64_t feature, int64_t column, int64_t count,
+template <bool kReach, typename View>
+HWY_INLINE void expect_next(const View& pass, int64_t feature, int64_t column,
+                            int64_t count) {
+  if (pass.stretches != nullptr) {
+    pass.stretches->expect(pass.first_element + feature * pass.row_stride + column, count);
+  }
+  if constexpr (kReach) {
+    prefetch_row(pass.table + feature * pass.table_stride + column, count);
+  }
+}
+
+template <typename View, typename Real>
+HWY_INLINE void deliver(const View& pass, int64_t feature, int64_t column, int64_t count,
                         const Real* HWY_RESTRICT g) {
   if (pass.gradient == nullptr) {
     pass.stretches->take(pass.first_element + feature * pass.row_stride + column, count, g);
@@ -134,16 +152,14 @@ HWY_INLINE void deliver(const PassView<Real>& pass, int64_t feature, int64_t col
   }
 }
 
-template <bool kReach, typename Real>
-HWY_INLINE void run_panels(const PassView<Real>& pass, Range features) {
-  HWY_ALIGN Real g[kPassColumns];
+template <bool kReach, typename View>
+HWY_INLINE void run_panels(const View& pass, Range features) {
+  HWY_ALIGN typename View::Real g[kPassColumns];
   for (int64_t column = 0; column < pass.columns; column += kPassColumns) {
     const int64_t count = std::min(kPassColumns, pass.columns - column);
     for (int64_t i = features.first; i < features.last; ++i) {
-      if constexpr (kReach) {
-        if (i + 1 < features.last) {
-          prefetch_row(pass.table + (i + 1) * pass.table_stride + column, count);
-        }
+      if (i + 1 < features.last) {
+        expect_next<kReach>(pass, i + 1, column, count);
       }
       const bool silent = pass.offsets[i] == pass.offsets[i + 1] && pass.start == nullptr;
       if (silent && pass.gradient != nullptr) {
@@ -155,8 +171,8 @@ HWY_INLINE void run_panels(const PassView<Real>& pass, Range features) {
   }
 }
 
-template <typename Real>
-HWY_INLINE void run_pass(const PassView<Real>& pass, Range features) {
+template <typename View>
+HWY_INLINE void run_pass(const View& pass, Range features) {
   if (pass.table != nullptr) {
     run_panels<true>(pass, features);
   } else {
@@ -164,10 +180,13 @@ HWY_INLINE void run_pass(const PassView<Real>& pass, Range features) {
   }
 }
 
-void RunFloat(const PassView<float>& pass, Range features) {
+void RunFloat(const PassView<float, float>& pass, Range features) {
   run_pass(pass, features);
 }
-void RunDouble(const PassView<double>& pass, Range features) {
+void RunHalf(const PassView<float, bfloat16_t>& pass, Range features) {
+  run_pass(pass, features);
+}
+void RunDouble(const PassView<double, double>& pass, Range features) {
   run_pass(pass, features);
 }
 
@@ -178,14 +197,18 @@ HWY_AFTER_NAMESPACE();
 namespace crossloom::architectures::kernels {
 
 HWY_EXPORT(RunFloat);
+HWY_EXPORT(RunHalf);
 HWY_EXPORT(RunDouble);
 
 namespace {
 
-void run(const PassView<float>& pass, Range features) {
+void run(const PassView<float, float>& pass, Range features) {
   HWY_DYNAMIC_DISPATCH(RunFloat)(pass, features);
 }
-void run(const PassView<double>& pass, Range features) {
+void run(const PassView<float, bfloat16_t>& pass, Range features) {
+  HWY_DYNAMIC_DISPATCH(RunHalf)(pass, features);
+}
+void run(const PassView<double, double>& pass, Range features) {
   HWY_DYNAMIC_DISPATCH(RunDouble)(pass, features);
 }
 
@@ -200,7 +223,7 @@ Real* mutable_data_or_null(const at::Tensor& tensor) {
 }
 
 int64_t row_stride_of(const at::Tensor& tensor) {
-  return tensor.defined() && tensor.dim() == 2 ? tensor.stride(0) : 0;
+  return tensor.defined() ? tensor.stride(0) : 0;
 }
 
 void check(const FeaturePass& pass) {
@@ -217,11 +240,12 @@ void check(const FeaturePass& pass) {
   CROSSLOOM_CHECK(pass.gradient.defined() != (pass.stretches != nullptr),
                   "a gradient has one destination");
   CROSSLOOM_CHECK(pass.table.defined() == pass.reach.defined(), "reach needs a table");
-  CROSSLOOM_CHECK(pass.start.defined() == pass.start_rows.defined(), "start needs rows");
+  CROSSLOOM_CHECK(!pass.start.defined() || pass.table.defined() != pass.start_row.defined(),
+                  "start scales the table, or without one a row");
 }
 
-template <typename Real>
-PassView<Real> view(const FeaturePass& pass) {
+template <typename Real, typename Stored>
+PassView<Real, Stored> view(const FeaturePass& pass) {
   return {.offsets = pass.lists.offsets.const_data_ptr<int64_t>(),
           .token = pass.lists.token.const_data_ptr<int32_t>(),
           .weight = pass.lists.weight.const_data_ptr<Real>(),
@@ -230,23 +254,22 @@ PassView<Real> view(const FeaturePass& pass) {
           .columns = pass.rows.size(1),
           .gradient = mutable_data_or_null<Real>(pass.gradient),
           .gradient_stride = row_stride_of(pass.gradient),
-          .table = data_or_null<Real>(pass.table),
+          .table = pass.table.defined() ? stored_data<Stored>(pass.table) : nullptr,
           .table_stride = row_stride_of(pass.table),
           .reach = mutable_data_or_null<Real>(pass.reach),
           .start = data_or_null<Real>(pass.start),
-          .start_rows = data_or_null<Real>(pass.start_rows),
-          .start_stride = row_stride_of(pass.start_rows),
+          .start_row = data_or_null<Real>(pass.start_row),
           .stretches = pass.stretches,
           .first_element = pass.first_element,
           .row_stride = pass.row_stride};
 }
 
-template <typename Real>
+template <typename Real, typename Stored>
 void run_typed(const std::vector<FeaturePass>& passes) {
-  std::vector<PassView<Real>> views;
+  std::vector<PassView<Real, Stored>> views;
   for (const FeaturePass& pass : passes) {
     check(pass);
-    views.push_back(view<Real>(pass));
+    views.push_back(view<Real, Stored>(pass));
   }
   for_equal_work(passes.front().lists, [&](Range features) {
     for (const auto& pass : views) {
@@ -258,10 +281,14 @@ void run_typed(const std::vector<FeaturePass>& passes) {
 }  // namespace
 
 void run_feature_passes(const std::vector<FeaturePass>& passes) {
-  if (!passes.empty()) {
-    dispatch_real(passes.front().rows.scalar_type(),
-                  [&](auto real) { run_typed<decltype(real)>(passes); });
+  if (passes.empty()) {
+    return;
   }
+  const at::Tensor& weights =
+      passes.front().table.defined() ? passes.front().table : passes.front().rows;
+  dispatch_stored(weights.scalar_type(), [&](auto real, auto stored) {
+    run_typed<decltype(real), decltype(stored)>(passes);
+  });
 }
 
 }  // namespace crossloom::architectures::kernels

@@ -5,8 +5,8 @@
 //   reach_{t,i} += ⟨table[i], rows[t]⟩
 //
 // Decoder: weight = activation, rows = Δ = ∂Loss/∂ŷ, table = W_dec, reach = ∂Loss/∂a. Encoder:
-// weight = ∂Loss/∂h, rows = x, no table. S is the table itself (gradients of decoder norms) or one
-// row for all features (what every token adds).
+// weight = ∂Loss/∂h, rows = x, no table. S is the table itself (gradients of decoder norms), or
+// without one a row for all features (what every token adds).
 //
 // Columns go in panels, so that rows' panel stays in the L2 cache while all features pass; tokens
 // are added in ascending order, and a feature has one writer: the bits do not depend on threads.
@@ -21,12 +21,12 @@ namespace crossloom::architectures::kernels {
 
 struct FeaturePass {
   const FeatureLists& lists;
-  at::Tensor rows;          // [T, d], unit column stride
-  at::Tensor gradient{};    // [F, d], g is added to it; undefined: g goes to `stretches`
-  at::Tensor table{};       // [F, d]; undefined: no reach
-  at::Tensor reach{};       // [nnz] in the lists' order
-  at::Tensor start{};       // [F]; undefined: 0
-  at::Tensor start_rows{};  // S: [F, d], or [d] for all features
+  at::Tensor rows;         // [T, d], unit column stride
+  at::Tensor gradient{};   // [F, d], g is added to it; undefined: g goes to `stretches`
+  at::Tensor table{};      // [F, d], may be bfloat16; undefined: no reach
+  at::Tensor reach{};      // [nnz] in the lists' order
+  at::Tensor start{};      // [F]; undefined: 0
+  at::Tensor start_row{};  // [d], where there is a start and no table
   GradientStretches* stretches = nullptr;
   int64_t first_element = 0;  // of the stretches' parameter: where feature 0's column 0 is
   int64_t row_stride = 0;     // elements from a feature's row to the next one's

@@ -1,169 +1,132 @@
+// Compiled once per instruction set by Highway (foreach_target), which also chooses at run time.
 #include "architectures/kernels/row_kernels.h"
 
-#include <cstring>
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "architectures/kernels/row_kernels.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
 
-#define CROSSLOOM_INLINE inline __attribute__((always_inline))
+#include "architectures/kernels/load-inl.h"
 
-namespace crossloom::architectures::kernels {
-namespace {
+HWY_BEFORE_NAMESPACE();
+namespace crossloom::architectures::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using crossloom::HWY_NAMESPACE::load_as;
 
-/// A register block: Count vectors of Bytes each. 256 bytes are the column unit in float32.
-template <typename RealType, size_t Bytes, int Count>
-struct Block {
-  using Real = RealType;
-  typedef Real Vector __attribute__((vector_size(Bytes)));
-  static constexpr size_t kBytes = Bytes;
-  static constexpr int kVectors = Count;
-  static constexpr int64_t kLanes = static_cast<int64_t>(Bytes / sizeof(Real));
-};
+/// Vectors of y held in registers: 256 bytes are the column unit in float32.
+constexpr int kVectors = HWY_MAX_BYTES >= 64 ? 4 : 8;
 
-/// One unaligned load or store (by reference: vectors by value would depend on the target's ABI).
-template <typename Vector, typename Real>
-CROSSLOOM_INLINE void load(Vector& vector, const Real* from) {
-  std::memcpy(&vector, from, sizeof(vector));
-}
-template <typename Vector, typename Real>
-CROSSLOOM_INLINE void store(Real* to, const Vector& vector) {
-  std::memcpy(to, &vector, sizeof(vector));
-}
-
-/// y[0 : Count·lanes] += Σ_j weight[j] · row_j, the sum held in Count vector registers.
-template <typename Block, int Count, typename Real>
-CROSSLOOM_INLINE void add_block(int64_t count, const int32_t* index, const Real* weight,
-                                const Real* table, int64_t stride, Real* y) {
-  using Vector = typename Block::Vector;
-  Vector sum[Count];
-  for (int v = 0; v < Count; ++v) {
-    load(sum[v], y + v * Block::kLanes);
+/// y[0 : N·lanes] += Σ_j weight[j] · row_j.
+template <int N, typename Tag, typename Stored, typename Real>
+HWY_INLINE void add_block(int64_t count, const int32_t* index, const Real* weight,
+                          const Stored* table, int64_t stride, Real* y) {
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  hn::Vec<Tag> sum[N];
+  for (int v = 0; v < N; ++v) {
+    sum[v] = hn::LoadU(d, y + v * lanes);
   }
   for (int64_t j = 0; j < count; ++j) {
-    const Real* row = table + index[j] * stride;
-    const Real w = weight[j];
-    for (int v = 0; v < Count; ++v) {
-      Vector part;
-      load(part, row + v * Block::kLanes);
-      sum[v] += w * part;
+    const Stored* row = table + index[j] * stride;
+    const auto w = hn::Set(d, weight[j]);
+    for (int v = 0; v < N; ++v) {
+      sum[v] = hn::MulAdd(w, load_as(d, row + v * lanes), sum[v]);
     }
   }
-  for (int v = 0; v < Count; ++v) {
-    store(y + v * Block::kLanes, sum[v]);
+  for (int v = 0; v < N; ++v) {
+    hn::StoreU(sum[v], d, y + v * lanes);
   }
 }
 
-template <typename Block, typename Real = typename Block::Real>
-CROSSLOOM_INLINE void gather_add_body(int64_t count, const int32_t* index, const Real* weight,
-                                      const Real* table, int64_t stride, int64_t n, Real* y) {
-  constexpr int64_t kLanes = Block::kLanes;
-  constexpr int64_t kBlock = Block::kVectors * kLanes;
+template <typename Stored, typename Real>
+HWY_INLINE void add_all(int64_t count, const int32_t* index, const Real* weight,
+                        const Stored* table, int64_t stride, int64_t n, Real* y) {
+  using Whole = hn::ScalableTag<Real>;
+  using Single = hn::CappedTag<Real, 1>;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
   int64_t i = 0;
-  for (; i + kBlock <= n; i += kBlock) {
-    add_block<Block, Block::kVectors>(count, index, weight, table + i, stride, y + i);
+  for (; i + kVectors * lanes <= n; i += kVectors * lanes) {
+    add_block<kVectors, Whole>(count, index, weight, table + i, stride, y + i);
   }
-  for (; i + kLanes <= n; i += kLanes) {
-    add_block<Block, 1>(count, index, weight, table + i, stride, y + i);
+  for (; i + lanes <= n; i += lanes) {
+    add_block<1, Whole>(count, index, weight, table + i, stride, y + i);
   }
   for (; i < n; ++i) {
-    Real sum = y[i];
-    for (int64_t j = 0; j < count; ++j) {
-      sum += weight[j] * table[index[j] * stride + i];
-    }
-    y[i] = sum;
+    add_block<1, Single>(count, index, weight, table + i, stride, y + i);
   }
 }
 
-/// Sum of a vector's lanes, halves added until one pair is left: 16 → 8 → 4 → 2 → 1.
-template <typename Real, size_t Bytes, typename Vector>
-CROSSLOOM_INLINE Real sum_lanes(const Vector& vector) {
-  if constexpr (Bytes == 2 * sizeof(Real)) {
-    return vector[0] + vector[1];
-  } else {
-    typedef Real Half __attribute__((vector_size(Bytes / 2)));
-    Half low;
-    Half high;
-    std::memcpy(&low, &vector, sizeof(low));
-    std::memcpy(&high, reinterpret_cast<const char*>(&vector) + sizeof(low), sizeof(high));
-    const Half sum = low + high;
-    return sum_lanes<Real, Bytes / 2>(sum);
-  }
-}
-
-template <typename Block, typename Real = typename Block::Real>
-CROSSLOOM_INLINE Real dot_row(const Real* row, const Real* x, int64_t n) {
-  using Vector = typename Block::Vector;
-  constexpr int64_t kLanes = Block::kLanes;
+template <typename Stored, typename Real>
+HWY_INLINE Real dot_row(const Stored* row, const Real* x, int64_t n) {
+  const hn::ScalableTag<Real> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   constexpr int kSums = 4;  // independent chains hide the latency of an addition
-  Vector sum[kSums] = {};
+  hn::Vec<decltype(d)> sum[kSums];
+  for (int v = 0; v < kSums; ++v) {
+    sum[v] = hn::Zero(d);
+  }
   int64_t i = 0;
-  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
+  for (; i + kSums * lanes <= n; i += kSums * lanes) {
     for (int v = 0; v < kSums; ++v) {
-      Vector a;
-      Vector b;
-      load(a, row + i + v * kLanes);
-      load(b, x + i + v * kLanes);
-      sum[v] += a * b;
+      sum[v] = hn::MulAdd(load_as(d, row + i + v * lanes), hn::LoadU(d, x + i + v * lanes), sum[v]);
     }
   }
-  for (; i + kLanes <= n; i += kLanes) {
-    Vector a;
-    Vector b;
-    load(a, row + i);
-    load(b, x + i);
-    sum[0] += a * b;
+  for (; i + lanes <= n; i += lanes) {
+    sum[0] = hn::MulAdd(load_as(d, row + i), hn::LoadU(d, x + i), sum[0]);
   }
-  const Vector all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  Real total = sum_lanes<Real, Block::kBytes>(all);
+  const auto all = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
+  Real total = hn::GetLane(hn::SumOfLanes(d, all));
+  const hn::CappedTag<Real, 1> single;
   for (; i < n; ++i) {
-    total += row[i] * x[i];
+    total += hn::GetLane(hn::Mul(load_as(single, row + i), hn::LoadU(single, x + i)));
   }
   return total;
 }
 
-template <typename Block, typename Real = typename Block::Real>
-CROSSLOOM_INLINE void gather_dot_body(int64_t count, const int32_t* index, const Real* table,
-                                      int64_t stride, int64_t n, const Real* x, Real* out) {
+template <typename Stored, typename Real>
+HWY_INLINE void dot_all(int64_t count, const int32_t* index, const Stored* table, int64_t stride,
+                        int64_t n, const Real* x, Real* out) {
   for (int64_t j = 0; j < count; ++j) {
-    out[j] += dot_row<Block>(table + index[j] * stride, x, n);
+    out[j] += dot_row(table + index[j] * stride, x, n);
   }
 }
 
-// One body per instruction set: `name<Real>::add` and `name<Real>::dot`.
-#define CROSSLOOM_ROW_KERNELS(name, attributes, bytes, vectors)                                \
-  template <typename Real>                                                                     \
-  struct name {                                                                                \
-    attributes static void add(int64_t count, const int32_t* index, const Real* weight,        \
-                               const Real* table, int64_t stride, int64_t n, Real* y) {        \
-      gather_add_body<Block<Real, bytes, vectors>>(count, index, weight, table, stride, n, y); \
-    }                                                                                          \
-    attributes static void dot(int64_t count, const int32_t* index, const Real* table,         \
-                               int64_t stride, int64_t n, const Real* x, Real* out) {          \
-      gather_dot_body<Block<Real, bytes, vectors>>(count, index, table, stride, n, x, out);    \
-    }                                                                                          \
+// Highway dispatches functions that are no templates: one pair for each type of table.
+#define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                             \
+  void GatherAdd##suffix(int64_t count, const int32_t* index, const Real* weight,               \
+                         const Stored* table, int64_t stride, int64_t n, Real* y) {             \
+    add_all(count, index, weight, table, stride, n, y);                                         \
+  }                                                                                             \
+  void GatherDot##suffix(int64_t count, const int32_t* index, const Stored* table,              \
+                         int64_t stride, int64_t n, const Real* x, Real* out) {                 \
+    dot_all(count, index, table, stride, n, x, out);                                            \
   }
+CROSSLOOM_ROW_KERNELS(Float, float, float)
+CROSSLOOM_ROW_KERNELS(Half, bfloat16_t, float)
+CROSSLOOM_ROW_KERNELS(Double, double, double)
+#undef CROSSLOOM_ROW_KERNELS
 
-CROSSLOOM_ROW_KERNELS(Baseline, , 16, 8);
-#if defined(__x86_64__)
-CROSSLOOM_ROW_KERNELS(Avx2, __attribute__((target("avx2,fma"))), 32, 8);
-CROSSLOOM_ROW_KERNELS(Avx512, __attribute__((target("avx512f"))), 64, 4);
-#endif
+}  // namespace crossloom::architectures::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
 
-}  // namespace
+#if HWY_ONCE
+namespace crossloom::architectures::kernels {
 
-template <typename Real>
-std::vector<RowKernels<Real>> available_row_kernels() {
-  std::vector<RowKernels<Real>> available;
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) {
-    available.push_back({"AVX-512", Avx512<Real>::add, Avx512<Real>::dot});
+#define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                             \
+  HWY_EXPORT(GatherAdd##suffix);                                                                \
+  HWY_EXPORT(GatherDot##suffix);                                                                \
+  void gather_add(int64_t count, const int32_t* index, const Real* weight, const Stored* table, \
+                  int64_t stride, int64_t n, Real* y) {                                         \
+    HWY_DYNAMIC_DISPATCH(GatherAdd##suffix)(count, index, weight, table, stride, n, y);         \
+  }                                                                                             \
+  void gather_dot(int64_t count, const int32_t* index, const Stored* table, int64_t stride,     \
+                  int64_t n, const Real* x, Real* out) {                                        \
+    HWY_DYNAMIC_DISPATCH(GatherDot##suffix)(count, index, table, stride, n, x, out);            \
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    available.push_back({"AVX2", Avx2<Real>::add, Avx2<Real>::dot});
-  }
-#endif
-  available.push_back({"baseline", Baseline<Real>::add, Baseline<Real>::dot});
-  return available;
-}
-
-template std::vector<RowKernels<float>> available_row_kernels<float>();
-template std::vector<RowKernels<double>> available_row_kernels<double>();
+CROSSLOOM_ROW_KERNELS(Float, float, float)
+CROSSLOOM_ROW_KERNELS(Half, bfloat16_t, float)
+CROSSLOOM_ROW_KERNELS(Double, double, double)
+#undef CROSSLOOM_ROW_KERNELS
 
 }  // namespace crossloom::architectures::kernels
+#endif

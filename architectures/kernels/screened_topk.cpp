@@ -78,8 +78,7 @@ class RowScreen {
     for (size_t j = 0; j < exact_.size(); ++j) {
       exact_[j] = bias_[survivors_[j]];
     }
-    row_kernels<float>().gather_dot(found, survivors_.data(), weight_, width_, width_,
-                                    x_ + t * width_, exact_.data());
+    gather_dot(found, survivors_.data(), weight_, width_, width_, x_ + t * width_, exact_.data());
     const int64_t chosen = best_of_row(exact_.data(), found, kept_, heap_, places);
     for (int64_t c = 0; c < chosen; ++c) {
       const auto survivor = static_cast<size_t>(places[c]);

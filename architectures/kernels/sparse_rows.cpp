@@ -1,7 +1,10 @@
 #include "architectures/kernels/sparse_rows.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "architectures/kernels/dispatch.h"
-#include "architectures/kernels/row_kernels.h"
 
 namespace crossloom::architectures::kernels {
 namespace {
@@ -24,36 +27,45 @@ void check_operands(const LayerCodes& codes, const at::Tensor& table, const at::
   check_shape(table, {-1, -1}, "table");
   check_shape(rows, {codes.tokens(), table.size(1)}, "rows");
   CROSSLOOM_CHECK(table.stride(1) == 1 && rows.stride(1) == 1, "columns must be contiguous");
-  CROSSLOOM_CHECK(
-      table.scalar_type() == rows.scalar_type() && codes.value.scalar_type() == rows.scalar_type(),
-      "codes, table and rows must have one scalar type");
+  const bool same = table.scalar_type() == rows.scalar_type() ||
+                    (table.scalar_type() == at::kBFloat16 && rows.scalar_type() == at::kFloat);
+  CROSSLOOM_CHECK(same && codes.value.scalar_type() == rows.scalar_type(),
+                  "codes, table and rows must have one scalar type");
 }
 
-template <typename Real>
+template <typename Real, typename Stored>
 void add_rows_typed(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y,
                     Range tokens) {
-  const auto& kernels = row_kernels<Real>();
   const CodeView<Real> view(codes);
-  const Real* table_data = table.const_data_ptr<Real>();
+  const Stored* table_data = stored_data<Stored>(table);
   Real* y_data = y.mutable_data_ptr<Real>();
   const int64_t columns = table.size(1);
-  const int64_t panel = panel_columns(table.size(0), columns, sizeof(Real));
+  const int64_t panel = panel_columns(table.size(0), columns, sizeof(Stored));
   for (int64_t c = 0; c < columns; c += panel) {
     const int64_t width = std::min(panel, columns - c);
     for (int64_t t = tokens.first; t < tokens.last; ++t) {
       const int64_t begin = view.offsets[t];
-      kernels.gather_add(view.count(t), view.index + begin, view.value + begin, table_data + c,
-                         table.stride(0), width, y_data + t * y.stride(0) + c);
+      gather_add(view.count(t), view.index + begin, view.value + begin, table_data + c,
+                 table.stride(0), width, y_data + t * y.stride(0) + c);
     }
   }
 }
 
 }  // namespace
 
+int64_t panel_columns(int64_t rows, int64_t columns, int64_t element_bytes) {
+  constexpr int64_t kUsual_bytes = 1024 * 1024;
+  static const int64_t cache_bytes = std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), kUsual_bytes);
+  const int64_t unit_bytes = std::max<int64_t>(1, rows) * kColumnUnit * element_bytes;
+  const int64_t units = cache_bytes / 2 / unit_bytes;
+  return units == 0 ? columns : std::min(columns, units * kColumnUnit);
+}
+
 void add_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y, Range tokens) {
   check_operands(codes, table, y);
-  dispatch_real(y.scalar_type(),
-                [&](auto real) { add_rows_typed<decltype(real)>(codes, table, y, tokens); });
+  dispatch_stored(table.scalar_type(), [&](auto real, auto stored) {
+    add_rows_typed<decltype(real), decltype(stored)>(codes, table, y, tokens);
+  });
 }
 
 }  // namespace crossloom::architectures::kernels

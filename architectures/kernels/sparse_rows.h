@@ -8,8 +8,6 @@
 // ascending feature order, so results do not depend on the thread count.
 #pragma once
 
-#include <algorithm>
-
 #include "architectures/codes.h"
 #include "architectures/kernels/ranges.h"
 
@@ -18,14 +16,11 @@ namespace crossloom::architectures::kernels {
 /// codes: T tokens; table [F, d]; y [T, d], added to.
 void add_rows(const LayerCodes& codes, const at::Tensor& table, const at::Tensor& y, Range tokens);
 
-/// Columns per panel, so that `rows` rows of a panel fill at most `kPanelBytes`: a multiple of the
-/// column unit, or all of `columns` where even one unit would not fit.
 inline constexpr int64_t kColumnUnit = 64;
-inline constexpr int64_t kPanelBytes = 512 * 1024;
-inline int64_t panel_columns(int64_t rows, int64_t columns, int64_t element_bytes) {
-  const int64_t unit_bytes = std::max<int64_t>(1, rows) * kColumnUnit * element_bytes;
-  const int64_t units = kPanelBytes / unit_bytes;
-  return units == 0 ? columns : std::min(columns, units * kColumnUnit);
-}
+
+/// Columns per panel, so that `rows` rows of a panel fill at most half of this machine's
+/// second-level cache: a multiple of the column unit, or all of `columns` where even one unit would
+/// not fit.
+int64_t panel_columns(int64_t rows, int64_t columns, int64_t element_bytes);
 
 }  // namespace crossloom::architectures::kernels

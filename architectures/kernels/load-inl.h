@@ -1,0 +1,33 @@
+// For files that Highway compiles once per instruction set: loads of stored numbers as the numbers
+// that are computed with. Included again for every target.
+#if defined(CROSSLOOM_LOAD_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef CROSSLOOM_LOAD_INL_H
+#undef CROSSLOOM_LOAD_INL_H
+#else
+#define CROSSLOOM_LOAD_INL_H
+#endif
+
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace crossloom::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <typename Tag>
+HWY_INLINE hn::Vec<Tag> load_as(Tag d, const hn::TFromD<Tag>* from) {
+  return hn::LoadU(d, from);
+}
+
+/// bfloat16 → float32, exact.
+template <typename Tag>
+HWY_INLINE hn::Vec<Tag> load_as(Tag d, const hwy::bfloat16_t* from) {
+  const hn::Rebind<uint16_t, Tag> half;
+  const hn::RebindToUnsigned<Tag> word;
+  const auto bits = hn::LoadU(half, reinterpret_cast<const uint16_t*>(from));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(word, bits)));
+}
+
+}  // namespace crossloom::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
