@@ -1,5 +1,7 @@
 #include "architectures/activation.h"
 
+#include "architectures/stored_weights.h"
+
 namespace crossloom::architectures {
 
 const std::vector<Parameter>& Activation::parameters() const {
@@ -8,7 +10,7 @@ const std::vector<Parameter>& Activation::parameters() const {
 }
 
 at::Tensor EncoderProduct::pre_activations() const {
-  return at::addmm(bias, x, weight.t());
+  return at::addmm(bias, x, computed(weight).t());
 }
 
 Candidates Activation::propose_from(int64_t layer, const EncoderProduct& product,

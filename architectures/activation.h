@@ -13,8 +13,8 @@
 
 namespace crossloom::architectures {
 
-/// h = x weightᵀ + bias before it is computed: x [T, D], weight [F', D], bias [F'] of features
-/// first_feature … first_feature + F' − 1.
+/// h = x weightᵀ + bias before it is computed: x [T, D], weight [F', D] as stored, bias [F'] of
+/// features first_feature … first_feature + F' − 1.
 struct EncoderProduct {
   at::Tensor x;
   at::Tensor weight;

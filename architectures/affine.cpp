@@ -2,6 +2,7 @@
 
 #include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/sparse_rows.h"
+#include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
 
@@ -9,11 +10,11 @@ AffineTied::AffineTied(const TranscoderShape& shape, at::ScalarType type, Tie ti
     : DecoderTopology(shape, type, rows_per_layer(shape)), tie_(tie) {
   for (int64_t source = 0; source < shape.layers; ++source) {
     const std::vector<int64_t> sizes = {shape.layers - source, shape.features};
-    const at::Tensor scale = at::zeros(sizes, type);
+    const at::Tensor scale = at::zeros(sizes, computed_type(type));
     scale.select(0, 0).fill_(1.0);
     add_parameter({fmt::format("affine_scale_{}", source), scale, ShardRule::kReplicated});
     add_parameter(
-        {fmt::format("affine_shift_{}", source), at::zeros(sizes, type), ShardRule::kReplicated});
+        {fmt::format("affine_shift_{}", source), at::zeros_like(scale), ShardRule::kReplicated});
   }
 }
 
@@ -45,8 +46,7 @@ void AffineTied::add_writes(int64_t target, const Codes& codes, ColumnRange colu
                             const at::Tensor& y_hat) const {
   for (int64_t source = 0; source <= target; ++source) {
     const LayerCodes layer = mapped(codes[static_cast<size_t>(source)], source, target);
-    const at::Tensor rows =
-        weights(owner(source, target)).narrow(1, columns.begin, columns.width());
+    const at::Tensor rows = columns.cut(weights(owner(source, target)));
     kernels::for_token_ranges(y_hat.size(0), [&](kernels::Range tokens) {
       kernels::add_rows(layer, rows, y_hat, tokens);
     });
@@ -82,16 +82,13 @@ void AffineTied::pair_backward(int64_t source, int64_t target, const LayerCodes&
                                const at::Tensor& value_grad, ParameterSink& sink) const {
   const int64_t ahead = target - source;
   const size_t weight = weight_number(owner(source, target));
-  const auto cut = [&](const at::Tensor& table) {
-    return table.narrow(1, columns.begin, columns.width());
-  };
   const LayerCodes written = mapped(codes, source, target);
   const auto lists = kernels::group_by_feature(written, written.value, shape().features);
   const at::Tensor listed = at::zeros_like(codes.value);  // r, [nnz] in the lists' order
   kernels::run_feature_passes({{.lists = lists,
                                 .rows = y_grad,
-                                .gradient = cut(sink.gradient(weight)),
-                                .table = cut(weights(owner(source, target))),
+                                .gradient = columns.cut(sink.gradient(weight)),
+                                .table = columns.cut(weights(owner(source, target))),
                                 .reach = listed}});
   const at::Tensor reach = at::empty_like(listed).index_copy_(0, lists.entry, listed);
   const at::Tensor scale = at_codes(scale_number(source), ahead, codes.index);
@@ -115,7 +112,7 @@ at::Tensor AffineTied::written_rows(int64_t source, int64_t target, const at::Te
   const at::Tensor scale = at_codes(scale_number(source), target - source, index);
   const at::Tensor shift = at_codes(shift_number(source), target - source, index);
   const at::Tensor per_unit = scale * (value.defined() ? 1.0 + shift / value : 1.0 + shift);
-  return weights(owner(source, target)).index_select(0, index) * per_unit.unsqueeze(1);
+  return computed(weights(owner(source, target)).index_select(0, index)) * per_unit.unsqueeze(1);
 }
 
 }  // namespace crossloom::architectures

@@ -4,9 +4,14 @@
 
 #include "architectures/initial_weights.h"
 #include "architectures/kernels/dense_codes.h"
+#include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
 namespace {
+
+const char* name_of(at::ScalarType stored) {
+  return stored == at::kDouble ? "float64" : stored == at::kBFloat16 ? "bfloat16" : "float32";
+}
 
 /// A component numbers its parameters from 0; the transcoder's sink knows them from `first`.
 class ComponentSink final : public ParameterSink {
@@ -37,7 +42,7 @@ ComposedTranscoder::ComposedTranscoder(const TranscoderOptions& options,
       topology_(std::move(topology)),
       parameters_(encoder_.parameters()) {
   if (with_skip) {
-    skip_.emplace(shape, type);
+    skip_.emplace(shape, computed_type(type));
   }
   const auto append = [&](const std::vector<Parameter>& more) {
     parameters_.insert(parameters_.end(), more.begin(), more.end());
@@ -71,8 +76,8 @@ std::string ComposedTranscoder::describe() const {
       "initially W_enc ~ U(±1/√{}), W_dec {}.",
       options_.architecture, activation_->describe(), topology_->describe(),
       skip_ ? "; ŷ[l] += W_skip[l] x[l]" : "", shape_.layers, shape_.width, shape_.features,
-      options_.seed, parameters_.front().value.scalar_type() == at::kDouble ? "float64" : "float32",
-      element_count(parameters_), options_.init.encoder == "features" ? "F" : "D",
+      options_.seed, name_of(parameters_.front().value.scalar_type()), element_count(parameters_),
+      options_.init.encoder == "features" ? "F" : "D",
       options_.init.decoder == "uniform" ? "~ U(±1/√(L·D))" : "= 0");
 }
 

@@ -22,6 +22,7 @@ class ComposedTranscoder final : public Transcoder {
   const TranscoderShape& shape() const override { return shape_; }
   const TranscoderOptions& options() const override { return options_; }
   const std::vector<Parameter>& parameters() const override { return parameters_; }
+  at::ScalarType type() const override { return topology_->bias(0).scalar_type(); }
   std::string describe() const override;
 
   Candidates propose(int64_t layer, const at::Tensor& x, Watch watch) const override;

@@ -17,6 +17,10 @@
 
 namespace crossloom::architectures {
 
+namespace kernels {
+struct FeaturePass;
+}
+
 class DecoderTopology {
  public:
   virtual ~DecoderTopology() = default;
@@ -89,6 +93,14 @@ class DecoderTopology {
   struct TableBackward;
 
   SourceBackward start_source(const LayerCodes& codes) const;
+  /// All pairs that owner `from` serves: reach into their sources, weight gradients to the sink.
+  void owner_backward(int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,
+                      const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                      const std::vector<at::Tensor>& norm_grad, ParameterSink& sink) const;
+  /// Table, and where its gradient goes.
+  void place_pass(kernels::FeaturePass& pass, int64_t from, int64_t source, int64_t target,
+                  ColumnRange columns, const std::vector<at::Tensor>& norm_grad,
+                  const at::Tensor& weight_grad) const;
   /// Sources at most `ahead` layers before `target` whose pair with it owner `from` serves.
   std::vector<int64_t> served_sources(int64_t from, int64_t target, int64_t ahead) const;
   /// GEMMs of a source with dense codes: reach and weight gradient of one pair.

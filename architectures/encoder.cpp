@@ -6,6 +6,7 @@
 #include "architectures/kernels/dense_codes.h"
 #include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
+#include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
 namespace {
@@ -32,7 +33,8 @@ Encoder::Encoder(const TranscoderShape& shape, const TranscoderOptions& options,
     parameters_.push_back({fmt::format("W_enc_{}", layer),
                            uniform_weights({shape.features, shape.width}, type, layer_rng, bound),
                            ShardRule::kLayerFeature});
-    parameters_.push_back({fmt::format("b_enc_{}", layer), at::zeros({shape.features}, type),
+    parameters_.push_back({fmt::format("b_enc_{}", layer),
+                           at::zeros({shape.features}, computed_type(type)),
                            ShardRule::kLayerFeature});
   }
 }
@@ -91,7 +93,7 @@ void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& cod
 }
 
 at::Tensor Encoder::rows(int64_t layer, const at::Tensor& index) const {
-  return weight(layer).index_select(0, index);
+  return computed(weight(layer).index_select(0, index));
 }
 
 }  // namespace crossloom::architectures

@@ -1,6 +1,7 @@
 #include "architectures/incremental.h"
 
 #include "architectures/kernels/dense_codes.h"
+#include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
 
@@ -25,7 +26,7 @@ void Incremental::add_writes(int64_t target, const Codes& codes, ColumnRange col
     running.add_(kernels::densify(layer, layer.value, shape().features));
   }
   at::Tensor sum = y_hat;
-  sum.addmm_(running, weights(target).narrow(1, columns.begin, columns.width()));
+  sum.addmm_(running, computed(columns.cut(weights(target))));
 }
 
 void Incremental::add_all_writes(const Codes& codes, ColumnRange columns,
@@ -39,7 +40,7 @@ void Incremental::add_all_writes(const Codes& codes, ColumnRange columns,
     const LayerCodes& layer = codes[static_cast<size_t>(target)];
     running.add_(kernels::densify(layer, layer.value, shape().features));
     at::Tensor sum = y_hat[static_cast<size_t>(target)];
-    sum.addmm_(running, weights(target).narrow(1, columns.begin, columns.width()));
+    sum.addmm_(running, computed(columns.cut(weights(target))));
   }
 }
 
@@ -55,11 +56,11 @@ CodeGradients Incremental::decode_backward(const Codes& codes,
   }
   const at::TensorOptions options = y_grad[0].options();
   const std::vector<int64_t> sizes = {codes[0].tokens(), shape().features};
-  CodeGradients gradients(codes.size());  // first: a finished weight may be updated at once
+  CodeGradients gradients(codes.size());          // first: a finished weight may be updated at once
   at::Tensor suffix = at::zeros(sizes, options);  // Σ_{l' ≥ l} Δ^{l'} W_dec^{l'}ᵀ, [T, F]
   for (int64_t source = layers - 1; source >= 0; --source) {
     const auto l = static_cast<size_t>(source);
-    suffix.addmm_(y_grad[l], weights(source).narrow(1, columns.begin, columns.width()).t());
+    suffix.addmm_(y_grad[l], computed(columns.cut(weights(source))).t());
     gradients[l] = kernels::gather_entries(codes[l], suffix);
   }
   at::Tensor running = at::zeros(sizes, options);  // s, [T, F]
@@ -67,7 +68,7 @@ CodeGradients Incremental::decode_backward(const Codes& codes,
     const auto l = static_cast<size_t>(target);
     running.add_(kernels::densify(codes[l], codes[l].value, shape().features));
     const at::Tensor weight_grad = sink.gradient(weight_number(target));
-    at::Tensor part = weight_grad.narrow(1, columns.begin, columns.width());
+    at::Tensor part = columns.cut(weight_grad);
     part.addmm_(running.t(), y_grad[l]);
     add_norm_gradients(norm_grad, columns, target, weight_grad);
     sink.finished(weight_number(target));

@@ -11,6 +11,7 @@
 #include "architectures/plt.h"
 #include "architectures/relu.h"
 #include "architectures/source_tied.h"
+#include "architectures/stored_weights.h"
 #include "architectures/topk.h"
 #include "common/nearest.h"
 
@@ -24,13 +25,13 @@ std::unique_ptr<Activation> make_activation(const std::string& name,
     return std::make_unique<TopK>(options.k, shape.features);
   }
   if (name == "batchtopk") {
-    return std::make_unique<BatchTopK>(options.k, shape, type);
+    return std::make_unique<BatchTopK>(options.k, shape, computed_type(type));
   }
   if (name == "relu") {
     return std::make_unique<Relu>();
   }
   CROSSLOOM_CHECK(name == "jumprelu", "no activation '{}'", name);
-  return std::make_unique<JumpRelu>(options.jumprelu, shape, type);
+  return std::make_unique<JumpRelu>(options.jumprelu, shape, computed_type(type));
 }
 
 std::unique_ptr<const DecoderTopology> make_topology(const std::string& name,

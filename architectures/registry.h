@@ -18,7 +18,8 @@ class Registry {
     std::string topology;    // "plt", "clt", "clt-incremental", "clt-source-tied"
     std::string activation;  // "topk", "batchtopk", "relu", "jumprelu"
     bool skip = false;
-    /// `type` is the scalar type of the parameters (float32 or float64).
+    /// `type` is the scalar type of the parameters: float32, float64, or bfloat16 for weight
+    /// matrices in bfloat16 and the rest in float32.
     std::function<std::unique_ptr<Transcoder>(const TranscoderOptions&, const TranscoderShape&,
                                               at::ScalarType type)>
         create;

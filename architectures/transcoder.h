@@ -6,8 +6,9 @@
 //   return of code gradients │ encode_backward → sink
 //
 // Letters: T tokens, L layers, D width, F features per layer, K kept (common/shapes.h).
-// All tensors of one call have the scalar type of the parameters (float32 or float64); inputs x and
-// targets y are normalised by the caller. No files, no YAML nodes, no communicator in this room.
+// All tensors of one call have one scalar type, float32 or float64, that of the parameters; weight
+// matrices may be stored in bfloat16 (stored_weights.h). Inputs x and targets y are normalised by
+// the caller. No files, no YAML nodes, no communicator in this room.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +54,8 @@ struct ColumnRange {
   int64_t begin = 0;
   int64_t end = 0;
   int64_t width() const { return end - begin; }
+  /// These columns of rows [n, D].
+  at::Tensor cut(const at::Tensor& rows) const { return rows.narrow(1, begin, width()); }
 };
 
 /// Takes stretches of one parameter's gradient where they are made, so that no buffer of the
@@ -88,6 +91,8 @@ class Transcoder {
   virtual const TranscoderOptions& options() const = 0;
   /// Fixed order. Values are updated in place by the trainer.
   virtual const std::vector<Parameter>& parameters() const = 0;
+  /// What is computed with: the type of x, y, codes and gradients.
+  virtual at::ScalarType type() const = 0;
   /// One paragraph: name, formula, options really used, parameter count.
   virtual std::string describe() const = 0;
 

@@ -36,7 +36,8 @@ EagerStep::EagerStep(const architectures::Transcoder& transcoder,
 
 void EagerStep::add(const std::string& name, const at::Tensor& value) {
   const at::Tensor copy = value.detach().clone(at::MemoryFormat::Contiguous);
-  leaves_[name] = {copy.set_requires_grad(true), at::zeros_like(value, at::MemoryFormat::Contiguous),
+  leaves_[name] = {copy.set_requires_grad(true),
+                   at::zeros_like(value, at::MemoryFormat::Contiguous),
                    at::zeros_like(value, at::MemoryFormat::Contiguous)};
 }
 

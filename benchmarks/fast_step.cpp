@@ -57,6 +57,9 @@ trainer::TrainOptions step_options(const StepShape& shape) {
   options.transcoder.k = shape.kept;
   options.transcoder.init.decoder = "uniform";
   options.loader.batch_tokens = shape.tokens;
+  options.weights = shape.weights;
+  options.adam.states = shape.states;
+  options.adam.beta1 = shape.beta1;
   options.adam.clip_norm = 0.0;
   options.adam.warmup_steps = 0;
   options.adam.decay = "constant";
@@ -73,10 +76,11 @@ trainer::TrainOptions step_options(const StepShape& shape) {
   return options;
 }
 
-std::unique_ptr<Transcoder> bench_transcoder(const StepShape& shape, const StepInputs& inputs) {
+std::unique_ptr<Transcoder> bench_transcoder(const StepShape& shape, const StepInputs& inputs,
+                                             at::ScalarType type) {
   const auto options = step_options(shape);
   auto transcoder = architectures::Registry::instance().create(
-      options.transcoder, {shape.layers, shape.width, shape.features}, at::kFloat);
+      options.transcoder, {shape.layers, shape.width, shape.features}, type);
   if (options.sparsity.weight > 0.0) {
     set_firing_rate(*transcoder, shape, inputs.x);
   }
@@ -86,7 +90,8 @@ std::unique_ptr<Transcoder> bench_transcoder(const StepShape& shape, const StepI
 FastStep::FastStep(const StepShape& shape, const StepInputs& inputs)
     : options_(step_options(shape)),
       communicator_(make_single_communicator()),
-      transcoder_(bench_transcoder(shape, inputs)),
+      transcoder_(
+          bench_transcoder(shape, inputs, shape.weights == "full" ? at::kFloat : at::kBFloat16)),
       normalizer_(std::vector<double>(static_cast<size_t>(shape.layers), 1.0),
                   std::vector<double>(static_cast<size_t>(shape.layers), 1.0)),
       nobody_dead_(at::zeros({shape.layers, shape.features}, at::kBool)) {
@@ -107,7 +112,7 @@ std::vector<std::pair<std::string, double>> FastStep::stages(const StepInputs& i
   std::vector<at::Tensor> y_hat;
   std::vector<at::Tensor> y_grad(static_cast<size_t>(layers));
   architectures::CodeGradients value_grad;
-  trainer::ApplyingSink sink(transcoder_->parameters(), step_->weights(), step_->adam());
+  auto& sink = step_->applying();
   sink.start_step(step, options_.adam.learning_rate, options_.adam.learning_rate);
   std::vector<std::pair<std::string, double>> stages;
   const auto time = [&](const char* name, const std::function<void(int64_t, size_t)>& body) {
@@ -121,9 +126,8 @@ std::vector<std::pair<std::string, double>> FastStep::stages(const StepInputs& i
     codes.push_back(transcoder_->filter(
         l, transcoder_->propose(l, inputs.x[i], architectures::Watch::kGradients)));
   });
-  stages.emplace_back("decode", seconds_of([&] {
-                        transcoder_->decode(codes, inputs.x, columns, y_hat);
-                      }));
+  stages.emplace_back("decode",
+                      seconds_of([&] { transcoder_->decode(codes, inputs.x, columns, y_hat); }));
   time("loss", [&](int64_t, size_t i) {
     const double energy = static_cast<double>(inputs.y[i].numel());
     architectures::squared_error_backward(inputs.y[i], y_hat[i], energy, y_grad[i]);

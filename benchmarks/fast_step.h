@@ -13,11 +13,14 @@ namespace crossloom::benchmarks {
 
 struct StepShape {
   std::string architecture = "clt-topk";
-  int64_t tokens = 1024;   // T
-  int64_t layers = 12;     // L
-  int64_t width = 768;     // D
-  int64_t features = 3072;  // F
-  int64_t kept = 32;       // K; ReLU and JumpReLU types start with as many active
+  int64_t tokens = 1024;         // T
+  int64_t layers = 12;           // L
+  int64_t width = 768;           // D
+  int64_t features = 3072;       // F
+  int64_t kept = 32;             // K; ReLU and JumpReLU types start with as many active
+  std::string weights = "full";  // of the fast side, as in trainer::TrainOptions; the eager one is
+  std::string states = "full";   // float32 throughout
+  double beta1 = 0.9;
 };
 
 /// Random activations: float32 for the eager side, bfloat16 as shards hold them.
@@ -32,7 +35,8 @@ trainer::TrainOptions step_options(const StepShape& shape);
 
 /// What both sides start from: of step_options, biases so that K features fire for a token.
 std::unique_ptr<architectures::Transcoder> bench_transcoder(const StepShape& shape,
-                                                            const StepInputs& inputs);
+                                                            const StepInputs& inputs,
+                                                            at::ScalarType type = at::kFloat);
 
 class FastStep {
  public:

@@ -32,26 +32,26 @@ Kernel decode_kernel(const StepShape& shape) {
   architectures::Codes codes;
   int64_t entries = 0;  // (source, target) pairs of coded entries
   for (int64_t l = 0; l < shape.layers; ++l) {
-    codes.push_back(transcoder->filter(
-        l, transcoder->propose(l, inputs->x[static_cast<size_t>(l)])));
+    codes.push_back(
+        transcoder->filter(l, transcoder->propose(l, inputs->x[static_cast<size_t>(l)])));
     const bool own_only = shape.architecture.starts_with("plt");
     entries += codes.back().count() * (own_only ? 1 : shape.layers - l);
   }
   const auto y_hat = std::make_shared<std::vector<at::Tensor>>();
-  return {[=] { transcoder->decode(codes, inputs->x, {0, shape.width}, *y_hat); },
+  return {[=] {
+            transcoder->decode(codes, inputs->x, {0, shape.width}, *y_hat);
+          },
           4e-9 * static_cast<double>(entries * shape.width)};
 }
 
 Kernel adam_kernel(const StepShape& shape) {
   const int64_t count = shape.layers * shape.layers * shape.features * shape.width / 2;
-  const auto adam =
-      std::make_shared<trainer::Adam>(trainer::AdamOptions(), count, at::kFloat);
+  const auto adam = std::make_shared<trainer::Adam>(trainer::AdamOptions(), count, at::kFloat);
   const at::Tensor weights = at::rand({count});
   const at::Tensor gradient = at::rand({count});
-  return {[=, step = int64_t{0}]() mutable {
-            adam->update(weights, gradient, 0, ++step, 1e-6, 1.0);
-          },
-          28e-9 * static_cast<double>(count)};
+  return {
+      [=, step = int64_t{0}]() mutable { adam->update(weights, gradient, 0, ++step, 1e-6, 1.0); },
+      28e-9 * static_cast<double>(count)};
 }
 
 KernelBench measure(const std::string& what, const StepShape& shape, const Kernel& kernel,
@@ -96,9 +96,11 @@ KernelBench bench_kernel(const std::string& what, const StepShape& shape, int64_
         what, shape, adam_kernel(shape), [&] { return memory.copy_gbs(); }, "GB/s", repeats);
   }
   require_one_of("what", what, {"encode", "decode", "adam", "gemm", "copy"});
-  const at::Tensor from = at::rand({shape.layers * shape.layers * shape.features * shape.width / 2});
+  const at::Tensor from =
+      at::rand({shape.layers * shape.layers * shape.features * shape.width / 2});
   const at::Tensor to = at::empty_like(from);
-  const Kernel copy{[=]() mutable { at::Tensor(to).copy_(from); }, 2e-9 * static_cast<double>(from.nbytes())};
+  const Kernel copy{[=]() mutable { at::Tensor(to).copy_(from); },
+                    2e-9 * static_cast<double>(from.nbytes())};
   return measure(
       what, shape, copy, [&] { return memory.copy_gbs(); }, "GB/s", repeats);
 }
@@ -122,10 +124,11 @@ Json KernelBench::to_json() const {
 }
 
 std::string KernelBench::text() const {
-  return fmt::format("{:<7} {}  T {}  L {}  D {}  F {}  K {}: {:.1f} {}, {:.0f} % of the probe's "
-                     "{:.1f} ({} threads)\n",
-                     name, shape.architecture, shape.tokens, shape.layers, shape.width,
-                     shape.features, shape.kept, rate, unit, 100.0 * share(), probe, threads);
+  return fmt::format(
+      "{:<7} {}  T {}  L {}  D {}  F {}  K {}: {:.1f} {}, {:.0f} % of the probe's "
+      "{:.1f} ({} threads)\n",
+      name, shape.architecture, shape.tokens, shape.layers, shape.width, shape.features, shape.kept,
+      rate, unit, 100.0 * share(), probe, threads);
 }
 
 }  // namespace crossloom::benchmarks

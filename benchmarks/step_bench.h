@@ -2,7 +2,8 @@
 //
 //   GEMM-equivalents = step seconds × GFLOP/s of a 2048³ float32 product probed around the step
 //   floor = (2 T L D F + 6 T·pairs·K·D + 2 T L K D) FLOP at the probed product rate
-//           + 28 bytes per parameter (float32 Adam) at the probed copy rate
+//           + the bytes an update moves per parameter, weight and moments read and written (24 in
+//             float32, 8 with bfloat16 weights and 8-bit moments), at the probed copy rate
 //
 // (encoder; decode and its two backward products; encoder gradient.) The floor counts every product
 // at the rate of a dense one, so a sparse step cannot reach it; the encoder's bfloat16 screen can
@@ -40,7 +41,8 @@ struct StepBench {
   std::string text() const;
 };
 
-/// Throws DataError when the two sides' first losses differ by more than 1e-4 of them.
+/// Throws DataError when the two sides' first losses differ by more than 1e-4 of them (2e-2 where
+/// the fast side's weights are bfloat16).
 StepBench bench_step(const StepBenchOptions& options);
 
 }  // namespace crossloom::benchmarks

@@ -54,6 +54,10 @@ inline DType dtype_of(const at::Tensor& tensor) {
       return DType::kI64;
     case at::kInt:
       return DType::kI32;
+    case at::kChar:
+      return DType::kI8;
+    case at::kByte:
+      return DType::kU8;
     default:
       CROSSLOOM_CHECK(false, "no file type for this tensor type");
   }

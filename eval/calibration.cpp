@@ -50,7 +50,7 @@ std::vector<double> calibrated_thresholds(const TrainedTranscoder& trained,
     const data::Batch batch = data::read_rows(shards, chunk);
     for (size_t l = 0; l < best.size(); ++l) {
       const auto layer = static_cast<int64_t>(l);
-      at::Tensor x = at::empty(batch.x[l].sizes(), transcoder.parameters().front().value.options());
+      at::Tensor x = at::empty(batch.x[l].sizes(), at::TensorOptions(transcoder.type()));
       trained.normalizer.normalize_input(layer, batch.x[l], x);
       const at::Tensor h = largest(transcoder.pre_activations(layer, x).view(-1), k * taken);
       best[l] = best[l].defined() ? largest(at::cat({best[l], h}), k * taken) : h;
@@ -123,8 +123,7 @@ std::unique_ptr<architectures::Transcoder> with_thresholds(const architectures::
   }
   architectures::TranscoderOptions options = from.options();
   options.architecture = same->name;
-  auto transcoder =
-      registry.create(options, from.shape(), from.parameters().front().value.scalar_type());
+  auto transcoder = registry.create(options, from.shape(), from.type());
   const std::string prefix = "log_threshold_";
   for (const auto& parameter : transcoder->parameters()) {
     if (parameter.name.starts_with(prefix)) {

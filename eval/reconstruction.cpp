@@ -81,7 +81,7 @@ class Pass {
 
  private:
   at::Tensor like(const at::Tensor& raw) const {
-    return at::empty(raw.sizes(), transcoder_.parameters().front().value.options());
+    return at::empty(raw.sizes(), at::TensorOptions(transcoder_.type()));
   }
 
   const architectures::Transcoder& transcoder_;

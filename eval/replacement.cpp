@@ -114,7 +114,7 @@ void MlpReplacement::encode(int64_t layer, const at::Tensor& u) {
     codes_.clear();
     inputs_.clear();
   }
-  const auto type = folded_.transcoder->parameters().front().value.scalar_type();
+  const auto type = folded_.transcoder->type();
   inputs_.push_back(u.to(type));
   codes_.push_back(
       folded_.transcoder->filter(layer, folded_.transcoder->propose(layer, inputs_.back())));
@@ -172,9 +172,7 @@ ReplacementReference::ReplacementReference(const models::Transformer& model,
                                            std::vector<std::vector<models::TokenId>> windows,
                                            const at::Tensor& target_mean,
                                            Communicator& communicator)
-    : windows_(std::move(windows)),
-      target_mean_(target_mean),
-      type_(model.type()) {
+    : windows_(std::move(windows)), target_mean_(target_mean), type_(model.type()) {
   Predictions ablated;
   std::vector<double> base_cross_entropy;
   communicator.agree([&] {

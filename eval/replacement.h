@@ -62,8 +62,8 @@ std::vector<std::vector<models::TokenId>> windows_of_rows(const data::ShardSet& 
                                                           const data::RowSelection& rows,
                                                           models::TokenId bos_id, int64_t limit);
 
-/// What scores are compared with, the same for every transcoder of one host model: the unchanged and
-/// the mean-ablated model's runs over the windows. The unchanged model is kept as the residual
+/// What scores are compared with, the same for every transcoder of one host model: the unchanged
+/// and the mean-ablated model's runs over the windows. The unchanged model is kept as the residual
 /// before its final norm, [S, D] a window, from which log p follows exactly.
 class ReplacementReference {
  public:

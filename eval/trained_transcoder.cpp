@@ -76,8 +76,7 @@ void copy_parameters(const TensorFile& file, const architectures::Transcoder& tr
 std::unique_ptr<architectures::Transcoder> untied(const architectures::Transcoder& tied) {
   architectures::TranscoderOptions options = tied.options();
   options.architecture = "clt-topk";
-  auto result = architectures::Registry::instance().create(
-      options, tied.shape(), tied.parameters().front().value.scalar_type());
+  auto result = architectures::Registry::instance().create(options, tied.shape(), tied.type());
   const at::Tensor all = at::arange(tied.shape().features, at::kInt);
   for (const auto& parameter : result->parameters()) {
     if (!parameter.name.starts_with("W_dec_")) {

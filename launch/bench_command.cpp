@@ -21,6 +21,9 @@ struct BenchOptions : Options {
   int64_t width = 768;
   int64_t features = 3072;
   int64_t k = 32;
+  std::string weights = "full";
+  std::string states = "full";
+  double beta1 = 0.9;
   int64_t repeats = 5;
   int64_t steps = 4;
   std::string model;
@@ -35,6 +38,9 @@ struct BenchOptions : Options {
     v.field("width", width, "D");
     v.field("features", features, "F");
     v.field("k", k, "K");
+    v.field("weights", weights, "step: full or bfloat16");
+    v.field("states", states, "step: full, bfloat16 or 8bit");
+    v.field("beta1", beta1, "step: 0: no first moment");
     v.field("repeats", repeats, "undisturbed blocks, or pairs of work and probe; medians are told");
     v.field("steps", steps, "step: steps of a block");
     v.field("model", model,
@@ -61,7 +67,10 @@ benchmarks::StepShape shape_of(const BenchOptions& options, const std::string& a
           .layers = options.layers,
           .width = options.width,
           .features = options.features,
-          .kept = options.k};
+          .kept = options.k,
+          .weights = options.weights,
+          .states = options.states,
+          .beta1 = options.beta1};
 }
 
 Json run_one(const BenchOptions& options, const std::string& architecture) {
@@ -89,6 +98,8 @@ void check(const BenchOptions& options) {
   require_one_of("what", options.what,
                  {"step", "encode", "decode", "adam", "gemm", "copy", "forward"});
   require_one_of("dtype", options.dtype, {"float32", "bfloat16", "both"});
+  require_one_of("weights", options.weights, {"full", "bfloat16"});
+  require_one_of("states", options.states, {"full", "bfloat16", "8bit"});
   if (!options.against.empty()) {
     require_one_of("against", options.against, {"eager"});
   }

@@ -25,27 +25,27 @@ void update_all(const at::Tensor& weights, const at::Tensor& gradient, const at:
 
 }  // namespace
 
+template <typename Real>
+AdamCoefficients<Real> adam_coefficients(const AdamOptions& options, int64_t step,
+                                         double learning_rate, double gradient_scale) {
+  const double t = static_cast<double>(step);
+  return {.scale = static_cast<Real>(gradient_scale),
+          .beta1 = static_cast<Real>(options.beta1),
+          .rest1 = static_cast<Real>(1.0 - options.beta1),
+          .beta2 = static_cast<Real>(options.beta2),
+          .rest2 = static_cast<Real>(1.0 - options.beta2),
+          .step_size = static_cast<Real>(learning_rate / (1.0 - std::pow(options.beta1, t))),
+          .root = static_cast<Real>(1.0 / std::sqrt(1.0 - std::pow(options.beta2, t))),
+          .epsilon = static_cast<Real>(options.epsilon)};
+}
+
+template AdamCoefficients<float> adam_coefficients(const AdamOptions&, int64_t, double, double);
+template AdamCoefficients<double> adam_coefficients(const AdamOptions&, int64_t, double, double);
+
 Adam::Adam(AdamOptions options, int64_t count, at::ScalarType type)
     : options_(options),
       m_(at::zeros({count}, at::TensorOptions(type))),
       v_(at::zeros({count}, at::TensorOptions(type))) {}
-
-template <typename Real>
-AdamCoefficients<Real> Adam::coefficients(int64_t step, double learning_rate,
-                                          double gradient_scale) const {
-  const double t = static_cast<double>(step);
-  return {.scale = static_cast<Real>(gradient_scale),
-          .beta1 = static_cast<Real>(options_.beta1),
-          .rest1 = static_cast<Real>(1.0 - options_.beta1),
-          .beta2 = static_cast<Real>(options_.beta2),
-          .rest2 = static_cast<Real>(1.0 - options_.beta2),
-          .step_size = static_cast<Real>(learning_rate / (1.0 - std::pow(options_.beta1, t))),
-          .root = static_cast<Real>(1.0 / std::sqrt(1.0 - std::pow(options_.beta2, t))),
-          .epsilon = static_cast<Real>(options_.epsilon)};
-}
-
-template AdamCoefficients<float> Adam::coefficients(int64_t, double, double) const;
-template AdamCoefficients<double> Adam::coefficients(int64_t, double, double) const;
 
 void Adam::update(const at::Tensor& weights, const at::Tensor& gradient, int64_t begin,
                   int64_t step, double learning_rate, double gradient_scale) {
@@ -55,7 +55,7 @@ void Adam::update(const at::Tensor& weights, const at::Tensor& gradient, int64_t
                   begin + count, m_.size(0));
   architectures::kernels::dispatch_real(weights.scalar_type(), [&](auto real) {
     update_all(weights, gradient, m_.narrow(0, begin, count), v_.narrow(0, begin, count),
-               coefficients<decltype(real)>(step, learning_rate, gradient_scale));
+               adam_coefficients<decltype(real)>(options_, step, learning_rate, gradient_scale));
   });
 }
 

@@ -12,6 +12,11 @@
 
 namespace crossloom::trainer {
 
+/// What one update multiplies by; `step` counts from 1.
+template <typename Real>
+AdamCoefficients<Real> adam_coefficients(const AdamOptions& options, int64_t step,
+                                         double learning_rate, double gradient_scale);
+
 class Adam {
  public:
   /// State for a slice of `count` elements of `type` (float32 or float64).
@@ -22,11 +27,7 @@ class Adam {
   void update(const at::Tensor& weights, const at::Tensor& gradient, int64_t begin, int64_t step,
               double learning_rate, double gradient_scale);
 
-  /// Of one update, for stretches updated one by one (flat_kernels.h).
-  template <typename Real>
-  AdamCoefficients<Real> coefficients(int64_t step, double learning_rate,
-                                      double gradient_scale) const;
-
+  const AdamOptions& options() const { return options_; }
   /// First and second moments, [count].
   const at::Tensor& first_moment() const { return m_; }
   const at::Tensor& second_moment() const { return v_; }

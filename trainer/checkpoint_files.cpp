@@ -50,6 +50,14 @@ std::string optimizer_file(int64_t rank) {
 }
 
 void write_optimizer(const std::string& folder, const TrainingState& state, int64_t rank) {
+  if (const auto* states = state.step.states()) {
+    std::vector<TensorToWrite> tensors;
+    for (const auto& [name, tensor] : states->tensors()) {
+      tensors.push_back(to_write(name, tensor));
+    }
+    write_tensor_file(in(folder, optimizer_file(rank)), tensors, {});
+    return;
+  }
   const OwnRange range = own_range(state);
   const at::Tensor m = state.step.adam().first_moment().narrow(0, 0, range.end - range.begin);
   const at::Tensor v = state.step.adam().second_moment().narrow(0, 0, range.end - range.begin);
@@ -67,8 +75,8 @@ Json read_manifest(const std::string& folder) {
   return read_json_file(in(folder, "manifest.json"), kManifestLimit_bytes);
 }
 
-/// Options that change the arithmetic; paths, intervals and reporting may differ. An option that did
-/// not exist when the checkpoint was written had its default.
+/// Options that change the arithmetic; paths, intervals and reporting may differ. An option that
+/// did not exist when the checkpoint was written had its default.
 void require_same_options(const std::string& folder, const TrainOptions& options) {
   const YAML::Node saved =
       YAML::Load(read_text_file(in(folder, kConfigFile), kManifestLimit_bytes));
@@ -96,8 +104,9 @@ void require_same_options(const std::string& folder, const TrainOptions& options
       }
     }
   }
-  for (const char* key : {"steps", "reconstruction", "dtype", "deterministic", "virtual_shards"}) {
-    compare(key, saved[key], now[key]);
+  for (const char* key :
+       {"steps", "reconstruction", "dtype", "weights", "deterministic", "virtual_shards"}) {
+    compare(key, saved[key] ? saved[key] : defaults[key], now[key]);
   }
 }
 
@@ -161,7 +170,12 @@ void write_rank_files(const std::string& folder, const TrainingState& state,
 }
 
 double expected_checkpoint_bytes(const TrainingState& state) {
-  return 3.0 * static_cast<double>(state.step.weights().whole().nbytes());
+  double bytes = 0.0;
+  for (const auto& parameter : state.parameters) {
+    bytes += static_cast<double>(parameter.value.nbytes());
+  }
+  const auto* states = state.step.states();
+  return states != nullptr ? bytes + static_cast<double>(states->bytes()) : 3.0 * bytes;
 }
 
 Json make_manifest(const std::string& folder, int64_t step, const TrainingState& state,
@@ -224,6 +238,13 @@ void read_state_files(const std::string& folder, const TrainingState& state) {
   const TensorFile features(in(folder, kFeaturesFile));
   copy_tensor(features.at("density"), state.density.density(), features.source());
   copy_tensor(features.at("tokens_seen"), state.density.seen(), features.source());
+  if (const auto* states = state.step.states()) {
+    const TensorFile file(in(folder, optimizer_file(0)));
+    for (const auto& [name, tensor] : states->tensors()) {
+      copy_tensor(file.at(name), tensor, fmt::format("{}, {}", file.source(), name));
+    }
+    return;
+  }
   const auto writers = json_field<int64_t>(read_manifest(folder), "ranks", folder);
   const OwnRange range = own_range(state);
   for (int64_t r = 0; r < writers; ++r) {

@@ -15,11 +15,10 @@ HWY_INLINE void adam_vector(Tag d, Real* HWY_RESTRICT w, const Real* HWY_RESTRIC
                             Real* HWY_RESTRICT m, Real* HWY_RESTRICT v,
                             const AdamCoefficients<Real>& c) {
   const auto gradient = hn::Mul(hn::LoadU(d, g), hn::Set(d, c.scale));
-  const auto first = hn::MulAdd(hn::Set(d, c.beta1), hn::LoadU(d, m),
-                                hn::Mul(hn::Set(d, c.rest1), gradient));
-  const auto second =
-      hn::MulAdd(hn::Set(d, c.beta2), hn::LoadU(d, v),
-                 hn::Mul(hn::Mul(hn::Set(d, c.rest2), gradient), gradient));
+  const auto first =
+      hn::MulAdd(hn::Set(d, c.beta1), hn::LoadU(d, m), hn::Mul(hn::Set(d, c.rest1), gradient));
+  const auto second = hn::MulAdd(hn::Set(d, c.beta2), hn::LoadU(d, v),
+                                 hn::Mul(hn::Mul(hn::Set(d, c.rest2), gradient), gradient));
   const auto below = hn::MulAdd(hn::Sqrt(second), hn::Set(d, c.root), hn::Set(d, c.epsilon));
   const auto move = hn::Div(hn::Mul(hn::Set(d, c.step_size), first), below);
   hn::StoreU(first, d, m);

@@ -13,9 +13,9 @@ namespace crossloom::trainer {
 
 template <typename Real>
 struct AdamCoefficients {
-  Real scale;      // of the gradient
+  Real scale;  // of the gradient
   Real beta1;
-  Real rest1;      // 1 − β₁, rounded once
+  Real rest1;  // 1 − β₁, rounded once
   Real beta2;
   Real rest2;      // 1 − β₂
   Real step_size;  // η / (1 − β₁ᵗ)

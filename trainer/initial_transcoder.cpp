@@ -59,7 +59,7 @@ void set_firing_rate(const TrainOptions& options, const data::ShardSet& shards,
     const auto rank = std::clamp<int64_t>(
         std::llround((1.0 - options.start.firing_rate) * static_cast<double>(h.size(0))), 1,
         h.size(0));
-    bias.sub_(std::get<0>(at::kthvalue(h, rank, 0)));
+    bias.sub_(std::get<0>(at::kthvalue(h.t().contiguous(), rank, 1)));
     const at::Tensor theta = transcoder.thresholds(l);
     if (theta.defined()) {
       bias.add_(theta);
@@ -80,7 +80,8 @@ std::unique_ptr<Transcoder> make_transcoder(const TrainOptions& options,
   const auto& identity = shards.identity();
   const architectures::TranscoderShape shape{identity.layers, identity.width_in,
                                              options.transcoder.features};
-  const auto type = compute_type("dtype", options.dtype);
+  const auto type =
+      options.weights == "bfloat16" ? at::kBFloat16 : compute_type("dtype", options.dtype);
   auto transcoder = architectures::Registry::instance().create(options.transcoder, shape, type);
   const data::Normalizer normalizer(shards.statistics());
   const at::Tensor mean_in = mean_rows(shards.statistics().inputs.mean, shape.layers);

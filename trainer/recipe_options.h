@@ -20,6 +20,7 @@ struct AdamOptions : Options {
   double decay_share = 1.0;  // of the steps after warm-up
   double final_rate = 0.0;   // of the learning rate
   double clip_norm = 1.0;    // 0: no clipping
+  std::string states = "full";
 
   void visit(OptionVisitor& v) override {
     v.field("learning_rate", learning_rate, "peak learning rate");
@@ -32,6 +33,10 @@ struct AdamOptions : Options {
     v.field("decay_share", decay_share, "share of the remaining steps, at the end, that decay");
     v.field("final_rate", final_rate, "rate after the last step, relative to the peak");
     v.field("clip_norm", clip_norm, "largest global gradient norm; 0: no clipping");
+    v.field(
+        "states", states,
+        "moments: full (as dtype), bfloat16 or 8bit, rounded stochastically; fewer bytes need one "
+        "rank and no clipping");
   }
 };
 

@@ -47,25 +47,52 @@ Step::Step(architectures::Transcoder& transcoder, const data::Normalizer& normal
       normalizer_(normalizer),
       options_(options),
       exchange_(communicator, shard_count(options, communicator)),
-      weights_(transcoder.parameters(), exchange_.shards()),
-      adam_(options.adam, exchange_.local_shards() * weights_.block_size(),
-            weights_.whole().scalar_type()),
       prefixes_(matryoshka_prefixes(options)),
       guard_(options) {
-  adopt_parameters(transcoder.parameters(), weights_);
   const auto& shape = transcoder.shape();
   for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
     shards_.emplace_back(shape, options.loader.batch_tokens / exchange_.shards(),
-                         weights_.whole().options());
-  }
-  if (options.adam.clip_norm == 0.0 && exchange_.shards() == 1) {
-    applying_.emplace(transcoder.parameters(), weights_, adam_);
-  } else {
-    for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
-      gradients_.emplace_back(transcoder.parameters(), exchange_.shards());
-    }
+                         at::TensorOptions(transcoder.type()));
   }
   fired_ = at::zeros({shape.layers, shape.features}, at::TensorOptions(at::kLong));
+  if (stores_few_bytes(options)) {
+    keep_few_bytes();
+  } else {
+    keep_flat();
+  }
+}
+
+void Step::keep_few_bytes() {
+  const auto& parameters = transcoder_.parameters();
+  states_.emplace(parameters, options_.adam);
+  std::vector<std::unique_ptr<Application>> applications;
+  int64_t element = 0;
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    applications.push_back(stored_application(parameters[p], element, states_->of(p), options_.adam,
+                                              static_cast<uint64_t>(options_.transcoder.seed)));
+    element += parameters[p].value.numel();
+  }
+  applying_.emplace(std::move(applications));
+}
+
+void Step::keep_flat() {
+  const auto& parameters = transcoder_.parameters();
+  weights_.emplace(parameters, exchange_.shards());
+  adam_.emplace(options_.adam, exchange_.local_shards() * weights_->block_size(),
+                weights_->whole().scalar_type());
+  adopt_parameters(parameters, *weights_);
+  if (options_.adam.clip_norm > 0.0 || exchange_.shards() > 1) {
+    for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
+      gradients_.emplace_back(parameters, exchange_.shards());
+    }
+    return;
+  }
+  std::vector<std::unique_ptr<Application>> applications;
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    const int64_t begin = weights_->view(p).storage_offset() - weights_->whole().storage_offset();
+    applications.push_back(exact_application(parameters[p], begin, *adam_));
+  }
+  applying_.emplace(std::move(applications));
 }
 
 void Step::load(const data::Batch& batch) {
@@ -116,7 +143,7 @@ StepTerms Step::make_terms(const std::vector<double>& energies, const at::Tensor
                                                  options_.loader.batch_tokens, shape.width));
   }
   result_.sparsity_weight = sparsity_weight_at(options_.sparsity, step, options_.steps);
-  const auto type = weights_.whole().scalar_type();
+  const auto type = transcoder_.type();
   std::vector<at::Tensor> norms;  // [L] of [F]
   const bool penalised = result_.sparsity_weight > 0.0;
   const bool pulls = options_.pre_activation.weight > 0.0;
@@ -195,7 +222,7 @@ double Step::global_norm(const at::Tensor& own_gradient) const {
   std::vector<double> squares;
   for (int64_t b = 0; b < exchange_.local_shards(); ++b) {
     squares.push_back(
-        squared_sum_of(own_gradient.narrow(0, b * weights_.block_size(), weights_.block_size())));
+        squared_sum_of(own_gradient.narrow(0, b * weights_->block_size(), weights_->block_size())));
   }
   return std::sqrt(exchange_.ordered_sum(squares, 1)[0]);
 }
@@ -204,9 +231,9 @@ void Step::update(const at::Tensor& own_gradient, int64_t step) {
   const double clip = options_.adam.clip_norm;
   const double scale =
       clip > 0.0 && result_.gradient_norm > clip ? clip / result_.gradient_norm : 1.0;
-  const int64_t own_begin = exchange_.first_shard() * weights_.block_size();
+  const int64_t own_begin = exchange_.first_shard() * weights_->block_size();
   const int64_t own_end = own_begin + own_gradient.size(0);
-  for (const auto& stretch : weights_.stretches()) {
+  for (const auto& stretch : weights_->stretches()) {
     const int64_t begin = std::max(stretch.begin, own_begin);
     const int64_t end = std::min(stretch.end, own_end);
     if (begin >= end) {
@@ -215,11 +242,11 @@ void Step::update(const at::Tensor& own_gradient, int64_t step) {
     const double rate = stretch.training == architectures::Training::kThreshold
                             ? result_.learning_rate * options_.adam.threshold_rate
                             : result_.learning_rate;
-    adam_.update(weights_.whole().narrow(0, begin, end - begin),
-                 own_gradient.narrow(0, begin - own_begin, end - begin), begin - own_begin, step,
-                 rate, scale);
+    adam_->update(weights_->whole().narrow(0, begin, end - begin),
+                  own_gradient.narrow(0, begin - own_begin, end - begin), begin - own_begin, step,
+                  rate, scale);
   }
-  exchange_.gather_from_owners(weights_);
+  exchange_.gather_from_owners(*weights_);
 }
 
 void Step::store_thresholds(const std::vector<double>& bars, int64_t step) {
@@ -231,8 +258,7 @@ void Step::store_thresholds(const std::vector<double>& bars, int64_t step) {
   }
 }
 
-StepTerms Step::forward(const at::Tensor& dead, int64_t step,
-                        const std::vector<double>& energies) {
+StepTerms Step::forward(const at::Tensor& dead, int64_t step, const std::vector<double>& energies) {
   StepTerms terms = make_terms(energies, dead, step);
   std::vector<const std::vector<architectures::Candidates>*> candidates;
   for (auto& shard : shards_) {

@@ -52,11 +52,18 @@ class Step {
   const StepResult& result() const { return result_; }
   /// How often each feature was active in the last step, over all ranks: int64 [L, F].
   const at::Tensor& fired() const { return fired_; }
-  FlatBuffer& weights() { return weights_; }
-  Adam& adam() { return adam_; }
+  /// The flat weights and their moments; not where those are stored in few bytes.
+  FlatBuffer& weights() { return weights_.value(); }
+  Adam& adam() { return adam_.value(); }
+  /// Moments in few bytes; null: flat ones.
+  ParameterStates* states() { return states_ ? &*states_ : nullptr; }
+  /// Where gradients are applied as they come.
+  ApplyingSink& applying() { return applying_.value(); }
   const Exchange& exchange() const { return exchange_; }
 
  private:
+  void keep_few_bytes();
+  void keep_flat();
   void load(const data::Batch& batch);
   /// V_l: Σ_t ‖rows_t − mean‖² over the global batch, rows(shard, layer) [T/S, D].
   template <typename Rows>
@@ -78,12 +85,13 @@ class Step {
   const data::Normalizer& normalizer_;
   const TrainOptions& options_;
   Exchange exchange_;
-  FlatBuffer weights_;
+  std::optional<FlatBuffer> weights_;
   std::vector<FlatBuffer> gradients_;  // [S/R]; none where they are applied as they come
   std::vector<TokenShard> shards_;     // [S/R]
-  Adam adam_;                          // of this rank's own blocks
+  std::optional<Adam> adam_;           // of this rank's own blocks
+  std::optional<ParameterStates> states_;
   std::optional<ApplyingSink> applying_;
-  std::vector<int64_t> prefixes_;      // nested groups below the whole
+  std::vector<int64_t> prefixes_;  // nested groups below the whole
   Guard guard_;
   at::Tensor scratch_;  // partial gradients on their way to their owners
   at::Tensor fired_;    // int64 [L, F]

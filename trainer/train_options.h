@@ -28,6 +28,7 @@ struct TrainOptions : Options {
   GuardOptions guard;
   int64_t steps = 120;
   std::string dtype = "float32";
+  std::string weights = "full";
   bool deterministic = false;
   int64_t virtual_shards = 4;          // S, deterministic mode: every rank count must divide it
   int64_t evaluate_every_steps = 0;    // held-out evaluation; 0: only at the end
@@ -54,6 +55,10 @@ struct TrainOptions : Options {
     v.group("guard", guard, "when training is stopped");
     v.field("steps", steps, "optimizer steps");
     v.field("dtype", dtype, "float32 or float64: weights, optimizer state and arithmetic");
+    v.field(
+        "weights", weights,
+        "weight matrices: full (as dtype) or bfloat16, rounded stochastically; bfloat16 needs one "
+        "rank and no clipping");
     v.field("deterministic", deterministic, "same bits for any rank count; slower");
     v.field("virtual_shards", virtual_shards, "token shards of the deterministic mode");
     v.field("evaluate_every_steps", evaluate_every_steps,
@@ -64,6 +69,9 @@ struct TrainOptions : Options {
     v.field("resume", resume, "continue from the newest complete checkpoint in the run folder");
   }
 };
+
+/// Whether weights or moments are stored in fewer bytes than they are computed with.
+bool stores_few_bytes(const TrainOptions& options);
 
 /// Throws ConfigError unless low ≤ value ≤ high (NaN is neither).
 void require_range(const char* key, double value, double low, double high);

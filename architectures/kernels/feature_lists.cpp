@@ -8,7 +8,7 @@
 namespace crossloom::architectures::kernels {
 namespace {
 
-constexpr int64_t kWorkGrain = 512;   // codes a thread takes at least
+constexpr int64_t kWorkGrain = 512;  // codes a thread takes at least
 constexpr int64_t kFeatureWork = 2;  // of a feature without codes, in codes
 
 /// offsets[i + 1] = codes of features 0 … i.

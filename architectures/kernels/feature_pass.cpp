@@ -3,8 +3,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "architectures/kernels/feature_pass.cpp"
-#include <hwy/foreach_target.h>
 #include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -103,8 +103,8 @@ HWY_INLINE void feature_block(const View& pass, int64_t feature, int64_t column,
 
 /// Columns [column, column + count) of one feature.
 template <bool kReach, typename View, typename Real>
-HWY_INLINE void feature_columns(const View& pass, int64_t feature, int64_t column,
-                                int64_t count, Real* HWY_RESTRICT out) {
+HWY_INLINE void feature_columns(const View& pass, int64_t feature, int64_t column, int64_t count,
+                                Real* HWY_RESTRICT out) {
   using Whole = hn::ScalableTag<Real>;
   using Single = hn::CappedTag<Real, 1>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
@@ -129,8 +129,7 @@ HWY_INLINE void prefetch_row(const Stored* row, int64_t count) {
 }
 
 template <bool kReach, typename View>
-HWY_INLINE void expect_next(const View& pass, int64_t feature, int64_t column,
-                            int64_t count) {
+HWY_INLINE void expect_next(const View& pass, int64_t feature, int64_t column, int64_t count) {
   if (pass.stretches != nullptr) {
     pass.stretches->expect(pass.first_element + feature * pass.row_stride + column, count);
   }

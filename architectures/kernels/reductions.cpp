@@ -2,12 +2,35 @@
 
 #include <ATen/Parallel.h>
 
+#include <bit>
+
 #include "architectures/kernels/dispatch.h"
 
 namespace crossloom::architectures::kernels {
 namespace {
 constexpr int64_t kColumnGrain = 128;  // columns a thread takes at least
 constexpr int64_t kRowGrain = 64;      // rows a thread takes at least
+
+double number(float value) {
+  return static_cast<double>(value);
+}
+double number(double value) {
+  return value;
+}
+double number(bfloat16_t value) {
+  return static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16));
+}
+
+template <typename Stored>
+double square_sum(const Stored* row, int64_t count) {
+  double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t d = 0; d < count; ++d) {
+    sum += number(row[d]) * number(row[d]);
+  }
+  return sum;
+}
+
 }  // namespace
 
 at::Tensor column_sums(const at::Tensor& rows) {
@@ -35,18 +58,11 @@ at::Tensor row_square_sums(const at::Tensor& rows) {
   CROSSLOOM_CHECK(rows.stride(1) == 1, "columns must be contiguous");
   const at::Tensor sums = at::empty({rows.size(0)}, at::kDouble);
   auto* out = sums.mutable_data_ptr<double>();
-  dispatch_real(rows.scalar_type(), [&](auto real) {
-    using Real = decltype(real);
-    const Real* data = rows.const_data_ptr<Real>();
+  dispatch_stored(rows.scalar_type(), [&](auto /*real*/, auto stored) {
+    const auto* data = stored_data<decltype(stored)>(rows);
     at::parallel_for(0, rows.size(0), kRowGrain, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
-        const Real* row = data + i * rows.stride(0);
-        double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t d = 0; d < rows.size(1); ++d) {
-          sum += static_cast<double>(row[d]) * static_cast<double>(row[d]);
-        }
-        out[i] = sum;
+        out[i] = square_sum(data + i * rows.stride(0), rows.size(1));
       }
     });
   });

@@ -92,14 +92,14 @@ HWY_INLINE void dot_all(int64_t count, const int32_t* index, const Stored* table
 }
 
 // Highway dispatches functions that are no templates: one pair for each type of table.
-#define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                             \
-  void GatherAdd##suffix(int64_t count, const int32_t* index, const Real* weight,               \
-                         const Stored* table, int64_t stride, int64_t n, Real* y) {             \
-    add_all(count, index, weight, table, stride, n, y);                                         \
-  }                                                                                             \
-  void GatherDot##suffix(int64_t count, const int32_t* index, const Stored* table,              \
-                         int64_t stride, int64_t n, const Real* x, Real* out) {                 \
-    dot_all(count, index, table, stride, n, x, out);                                            \
+#define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                                \
+  void GatherAdd##suffix(int64_t count, const int32_t* index, const Real* weight,                  \
+                         const Stored* table, int64_t stride, int64_t n, Real* y) {                \
+    add_all(count, index, weight, table, stride, n, y);                                            \
+  }                                                                                                \
+  void GatherDot##suffix(int64_t count, const int32_t* index, const Stored* table, int64_t stride, \
+                         int64_t n, const Real* x, Real* out) {                                    \
+    dot_all(count, index, table, stride, n, x, out);                                               \
   }
 CROSSLOOM_ROW_KERNELS(Float, float, float)
 CROSSLOOM_ROW_KERNELS(Half, bfloat16_t, float)

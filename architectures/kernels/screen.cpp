@@ -83,6 +83,15 @@ RowSquares RoundRowBody(const float* from, int64_t width, uint16_t* to) {
           hn::GetLane(hn::SumOfLanes(d, error))};
 }
 
+float RowSquareBody(const uint16_t* row, int64_t width) {
+  Vector sum = hn::Zero(Floats());
+  for_vectors(width, [&](int64_t i, auto is_new) {
+    const Vector value = hn::IfThenElseZero(is_new, widen(row + i));
+    sum = hn::MulAdd(value, value, sum);
+  });
+  return hn::GetLane(hn::SumOfLanes(Floats(), sum));
+}
+
 /// Keeps the `kept` largest of best[0, size) in front; returns the smallest of these.
 float shrink(std::vector<float>& best, int64_t size, int64_t kept) {
   std::nth_element(best.begin(), best.begin() + (kept - 1), best.begin() + size,
@@ -141,7 +150,12 @@ HWY_AFTER_NAMESPACE();
 namespace crossloom::architectures::kernels {
 
 HWY_EXPORT(RoundRowBody);
+HWY_EXPORT(RowSquareBody);
 HWY_EXPORT(ScreenRowBody);
+
+float row_square(const uint16_t* row, int64_t width) {
+  return HWY_DYNAMIC_DISPATCH(RowSquareBody)(row, width);
+}
 
 RowSquares round_row(const float* from, int64_t width, uint16_t* to) {
   return HWY_DYNAMIC_DISPATCH(RoundRowBody)(from, width, to);

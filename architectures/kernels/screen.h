@@ -25,6 +25,9 @@ struct RowSquares {
   float error;
 };
 
+/// Σ row², in float32, of a bfloat16 row [width]. width ≥ kScreenLanes.
+float row_square(const uint16_t* row, int64_t width);
+
 /// to [width] ← from [width] in bfloat16, to nearest, ties to even. width ≥ kScreenLanes.
 RowSquares round_row(const float* from, int64_t width, uint16_t* to);
 

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "architectures/best_of_row.h"
+#include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/ranges.h"
-#include "architectures/kernels/row_kernels.h"
 #include "architectures/kernels/screen.h"
 #include "architectures/row_selection.h"
 
@@ -30,7 +30,25 @@ float norm_above(float squares, int64_t width) {
   return std::sqrt(squares) * (1.0F + static_cast<float>(width) * 0x1p-23F);
 }
 
+/// Rows that are bfloat16 already: no rounding error.
+RoundedRows exact_rows(const at::Tensor& rows) {
+  const int64_t width = rows.size(1);
+  const auto n = static_cast<size_t>(rows.size(0));
+  RoundedRows exact{rows, std::vector<float>(n), {}, std::vector<float>(n, 0.0F)};
+  const auto* from = static_cast<const uint16_t*>(rows.const_data_ptr());
+  for_token_ranges(rows.size(0), [&](Range range) {
+    for (int64_t i = range.first; i < range.last; ++i) {
+      exact.norms[static_cast<size_t>(i)] = norm_above(row_square(from + i * width, width), width);
+    }
+  });
+  exact.near_norms = exact.norms;
+  return exact;
+}
+
 RoundedRows round_rows(const at::Tensor& rows) {
+  if (rows.scalar_type() == at::kBFloat16) {
+    return exact_rows(rows);
+  }
   const int64_t count = rows.size(0);
   const int64_t width = rows.size(1);
   const auto n = static_cast<size_t>(count);
@@ -59,12 +77,13 @@ float largest(const std::vector<float>& norms) {
   return most;
 }
 
-/// The survivors of one row at a time, and the best of them.
+/// The survivors of one row at a time, and the best of them. Weights are Stored.
+template <typename Stored>
 class RowScreen {
  public:
   RowScreen(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t kept)
       : x_(x.const_data_ptr<float>()),
-        weight_(weight.const_data_ptr<float>()),
+        weight_(stored_data<Stored>(weight)),
         bias_(bias.const_data_ptr<float>()),
         count_(weight.size(0)),
         width_(weight.size(1)),
@@ -90,7 +109,7 @@ class RowScreen {
 
  private:
   const float* x_;
-  const float* weight_;
+  const Stored* weight_;
   const float* bias_;
   int64_t count_;
   int64_t width_;
@@ -109,8 +128,9 @@ bool screening_pays(int64_t tokens, const at::Tensor& weight) {
 #else
   static const bool fast = false;
 #endif
-  return fast && weight.scalar_type() == at::kFloat && tokens >= kFewestTokens &&
-         weight.size(0) >= kFewestFeatures && weight.size(1) >= kScreenLanes;
+  const bool fits = weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16;
+  return fast && fits && tokens >= kFewestTokens && weight.size(0) >= kFewestFeatures &&
+         weight.size(1) >= kScreenLanes;
 }
 
 std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& weight,
@@ -132,21 +152,28 @@ std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& w
   auto* value = values.mutable_data_ptr<float>();
   auto* count = counts.mutable_data_ptr<int64_t>();
   const float sum_rounding = static_cast<float>(weight.size(1)) * 0x1p-22F;  // γ
-  for_token_ranges(tokens, [&](Range range) {
-    RowScreen screen(x, weight, bias, kept);
-    for (int64_t t = range.first; t < range.last; ++t) {
-      const auto token = static_cast<size_t>(t);
-      const ScreenRow row{
-          .products = product + t * features,
-          .bias = bias.const_data_ptr<float>(),
-          .norms = rows.near_norms.data(),
-          .error_norms = rows.error_norms.data(),
-          .count = features,
-          .input_error = inputs.error_norms[token] + sum_rounding * inputs.norms[token],
-          .input_norm = inputs.norms[token]};
-      count[t] = screen.best(row, t, place + t * kept, value + t * kept);
-    }
-  });
+  const auto screen_all = [&](auto stored) {
+    for_token_ranges(tokens, [&](Range range) {
+      RowScreen<decltype(stored)> screen(x, weight, bias, kept);
+      for (int64_t t = range.first; t < range.last; ++t) {
+        const auto token = static_cast<size_t>(t);
+        const ScreenRow row{
+            .products = product + t * features,
+            .bias = bias.const_data_ptr<float>(),
+            .norms = rows.near_norms.data(),
+            .error_norms = rows.error_norms.data(),
+            .count = features,
+            .input_error = inputs.error_norms[token] + sum_rounding * inputs.norms[token],
+            .input_norm = inputs.norms[token]};
+        count[t] = screen.best(row, t, place + t * kept, value + t * kept);
+      }
+    });
+  };
+  if (weight.scalar_type() == at::kBFloat16) {
+    screen_all(bfloat16_t{});
+  } else {
+    screen_all(float{});
+  }
   return compact_rows(places, values, counts);
 }
 

@@ -55,7 +55,8 @@ void add_rows_typed(const LayerCodes& codes, const at::Tensor& table, const at::
 
 int64_t panel_columns(int64_t rows, int64_t columns, int64_t element_bytes) {
   constexpr int64_t kUsual_bytes = 1024 * 1024;
-  static const int64_t cache_bytes = std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), kUsual_bytes);
+  static const int64_t cache_bytes =
+      std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), kUsual_bytes);
   const int64_t unit_bytes = std::max<int64_t>(1, rows) * kColumnUnit * element_bytes;
   const int64_t units = cache_bytes / 2 / unit_bytes;
   return units == 0 ? columns : std::min(columns, units * kColumnUnit);

@@ -70,7 +70,8 @@ TEST_P(Kernels, AddRowsEqualsADenseProduct) {
 /// Puts stretches where the parameter's gradient would be; every element once.
 class CollectingStretches final : public GradientStretches {
  public:
-  explicit CollectingStretches(const at::Tensor& into) : into_(into), taken_(at::zeros_like(into)) {}
+  explicit CollectingStretches(const at::Tensor& into)
+      : into_(into), taken_(at::zeros_like(into)) {}
   void take(int64_t first, int64_t count, const float* gradient) override {
     put(first, count, gradient);
   }
@@ -133,15 +134,14 @@ TEST_P(Kernels, AFeaturePassDeliversEveryElementOnce) {
         const at::Tensor parameter = at::zeros({2, c.features, c.columns}, GetParam());
         CollectingStretches first(parameter[0]);
         CollectingStretches second(parameter.view({-1}));
-        kernels::FeaturePass pass{
-            .lists = lists,
-            .rows = rows,
-            .table = with_table ? table : at::Tensor(),
-            .reach = with_table ? at::zeros_like(codes.value) : at::Tensor(),
-            .start = with_start ? start : at::Tensor(),
-            .start_row = with_start && !with_table ? start_row : at::Tensor(),
-            .stretches = &first,
-            .row_stride = c.columns};
+        kernels::FeaturePass pass{.lists = lists,
+                                  .rows = rows,
+                                  .table = with_table ? table : at::Tensor(),
+                                  .reach = with_table ? at::zeros_like(codes.value) : at::Tensor(),
+                                  .start = with_start ? start : at::Tensor(),
+                                  .start_row = with_start && !with_table ? start_row : at::Tensor(),
+                                  .stretches = &first,
+                                  .row_stride = c.columns};
         kernels::run_feature_passes({pass});
         EXPECT_TRUE(first.took_every_element_once());
         pass.stretches = &second;
@@ -163,7 +163,8 @@ TEST_P(Kernels, AFeaturePassDeliversEveryElementOnce) {
 TEST(SparseKernels, StoredHalvesCountAsTheirNumbers) {
   for (const Case& c : kCases) {
     const LayerCodes codes = make_codes(c, at::kFloat);
-    const at::Tensor stored = random_tensor({c.features, c.columns}, at::kFloat, 2).to(at::kBFloat16);
+    const at::Tensor stored =
+        random_tensor({c.features, c.columns}, at::kFloat, 2).to(at::kBFloat16);
     const at::Tensor table = stored.to(at::kFloat);
     const at::Tensor rows = random_tensor({c.tokens, c.columns}, at::kFloat, 3);
     const at::Tensor y = rows.clone();
@@ -174,11 +175,8 @@ TEST(SparseKernels, StoredHalvesCountAsTheirNumbers) {
     const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
     const auto run = [&](const at::Tensor& weights, const at::Tensor& gradient) {
       const at::Tensor reach = at::zeros_like(codes.value);
-      kernels::run_feature_passes({{.lists = lists,
-                                    .rows = rows,
-                                    .gradient = gradient,
-                                    .table = weights,
-                                    .reach = reach}});
+      kernels::run_feature_passes(
+          {{.lists = lists, .rows = rows, .gradient = gradient, .table = weights, .reach = reach}});
       return reach;
     };
     const at::Tensor gradient = at::zeros_like(table);
@@ -215,8 +213,7 @@ void check_row_kernels(double tolerance) {
     const int64_t stride = n + 3;
     const auto type = c10::CppTypeToScalarType<Real>::value;
     const bool is_half = !std::is_same_v<Real, Stored>;
-    const at::Tensor table =
-        random_tensor({8, stride}, type, 1).to(is_half ? at::kBFloat16 : type);
+    const at::Tensor table = random_tensor({8, stride}, type, 1).to(is_half ? at::kBFloat16 : type);
     const at::Tensor weight = random_tensor({count}, type, 2);
     const at::Tensor x = random_tensor({n}, type, 3);
     const at::Tensor rows =

@@ -78,9 +78,8 @@ TEST_F(Quality, MeanPredictorHasNmseOne) {
   }
 }
 
-/// A PLT whose decoder reproduces nothing but b_dec: replacing every MLP by its mean.
-TEST(Replacement, OfAConstantTranscoderIsMeanAblation) {
-  const auto model = test::make_tiny_model({}, at::kDouble);
+/// A PLT whose decoder reproduces nothing but b_dec.
+TrainedTranscoder constant_transcoder() {
   TrainedTranscoder trained{
       .folder = "",
       .transcoder = test::random_transcoder("plt-topk", {3, 24, 20}, 4, at::kDouble),
@@ -96,6 +95,13 @@ TEST(Replacement, OfAConstantTranscoderIsMeanAblation) {
       parameter.value.copy_(trained.target_mean[std::stoll(parameter.name.substr(6))]);
     }
   }
+  return trained;
+}
+
+/// Replacing every MLP by its mean.
+TEST(Replacement, OfAConstantTranscoderIsMeanAblation) {
+  const auto model = test::make_tiny_model({}, at::kDouble);
+  const TrainedTranscoder trained = constant_transcoder();
   const auto single = make_single_communicator();
   const std::vector<std::vector<models::TokenId>> windows = {{1, 5, 9, 20, 33}, {1, 2, 3, 4}};
   const ReplacementReference reference(model, windows, trained.target_mean, *single);

@@ -48,12 +48,13 @@ INSTANTIATE_TEST_SUITE_P(EveryRow, BothSides,
 TEST(BenchCommand, WritesWhatItMeasured) {
   const crossloom::test::TempFolder folder;
   const std::string file = folder.file("rows.json");
-  const auto result = crossloom::test::crossloom(fmt::format(
-      "bench adam --layers 2 --width 64 --features 96 --repeats 2 --json {}", file));
+  const auto result = crossloom::test::crossloom(
+      fmt::format("bench adam --layers 2 --width 64 --features 96 --repeats 2 --json {}", file));
   ASSERT_EQ(result.exit_code, 0) << result.output;
   const Json rows = read_json_file(file, 1 << 20);
   ASSERT_EQ(rows.size(), 1U);
-  for (const char* key : {"name", "shape", "threads", "fast_s", "rate", "probe", "share_of_probe"}) {
+  for (const char* key :
+       {"name", "shape", "threads", "fast_s", "rate", "probe", "share_of_probe"}) {
     EXPECT_TRUE(rows[0].contains(key)) << key;
   }
   EXPECT_GT(rows[0]["rate"].get<double>(), 0.0);

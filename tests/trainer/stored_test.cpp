@@ -1,0 +1,222 @@
+// Weights and moments in few bytes: the kernel against float32 Adam, rounding that is unbiased and
+// does not depend on how work is cut, and training runs with it: learning, resuming, threads.
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "common/checkpoint_folder.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/instruction_sets.h"
+#include "tests/trainer/training_helpers.h"
+#include "trainer/stored_kernels.h"
+
+namespace crossloom::trainer {
+namespace {
+
+StoredCoefficients coefficients(double rate, uint64_t key) {
+  AdamOptions options;
+  return {.adam = adam_coefficients<float>(options, 3, rate, 1.0),
+          .smallest_second = static_cast<float>(smallest_second(options.beta1, options.beta2)),
+          .key = key};
+}
+
+/// A stretch's memory in one of the types, as tensors.
+struct Memory {
+  Memory(int64_t count, Stored weight, Stored state)
+      : weight_type(weight),
+        state_type(state),
+        weights(at::zeros({count}, weight == Stored::kFloat ? at::kFloat : at::kBFloat16)),
+        first(at::zeros({count}, type(at::kChar))),
+        second(at::zeros({count}, type(at::kByte))),
+        first_scales(at::zeros({(count + 63) / 64}, at::kFloat)),
+        second_scales(at::zeros({(count + 63) / 64}, at::kFloat)) {}
+  at::ScalarType type(at::ScalarType byte) const {
+    return state_type == Stored::kByte   ? byte
+           : state_type == Stored::kHalf ? at::kBFloat16
+                                         : at::kFloat;
+  }
+  StoredStretch stretch(int64_t begin = 0) const {
+    const auto at = [begin](const at::Tensor& t) {
+      return static_cast<char*>(t.mutable_data_ptr()) + begin * t.element_size();
+    };
+    return {.weights = at(weights),
+            .weight_type = weight_type,
+            .first = at(first),
+            .second = at(second),
+            .state_type = state_type,
+            .first_scales = first_scales.mutable_data_ptr<float>() + begin / 64,
+            .second_scales = second_scales.mutable_data_ptr<float>() + begin / 64};
+  }
+
+  Stored weight_type, state_type;
+  at::Tensor weights, first, second, first_scales, second_scales;
+};
+
+constexpr Stored kStates[] = {Stored::kFloat, Stored::kHalf, Stored::kByte};
+
+TEST(StoredKernels, InFloat32IsAdamToThreeDigits) {
+  crossloom::test::for_every_instruction_set([] {
+    for (const int64_t count : {1, 17, 64, 200}) {
+      Memory memory(count, Stored::kFloat, Stored::kFloat);
+      at::Tensor w = at::zeros({count}, at::kFloat);
+      at::Tensor m = at::zeros({count}, at::kFloat);
+      at::Tensor v = at::zeros({count}, at::kFloat);
+      for (int64_t step = 1; step <= 5; ++step) {
+        const at::Tensor g = at::randn({count}, at::kFloat);
+        const auto c = coefficients(0.01, static_cast<uint64_t>(step));
+        adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), count, 0, c);
+        adam_stretch(w.mutable_data_ptr<float>(), g.const_data_ptr<float>(),
+                     m.mutable_data_ptr<float>(), v.mutable_data_ptr<float>(), count, c.adam);
+      }
+      EXPECT_TRUE(at::allclose(memory.first, m, 1e-6, 1e-7));
+      EXPECT_TRUE(at::allclose(memory.second, v, 1e-6, 1e-9));
+      EXPECT_TRUE(at::allclose(memory.weights, w, 5e-3, 1e-5)) << "count " << count;
+    }
+  });
+}
+
+/// Many elements with the same true numbers: the mean of what is stored is the number.
+TEST(StoredKernels, RoundingIsUnbiased) {
+  constexpr int64_t kCount = 1 << 16;
+  for (const Stored state : kStates) {
+    Memory memory(kCount, Stored::kHalf, state);
+    memory.weights.fill_(1.0);
+    at::Tensor g = at::full({kCount}, 0.3F);
+    g.view({-1, 64}).select(1, 0).fill_(1.0F);  // a block's largest, which sets its scale
+    const auto c = coefficients(1e-3, 77);
+    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), kCount, 0, c);
+    const auto rest = [](const at::Tensor& all) { return all.view({-1, 64}).narrow(1, 1, 63); };
+    const double m = 0.1 * 0.3;
+    const double v = 0.001 * 0.09;
+    const double root = c.adam.root;
+    const double want = 1.0 - c.adam.step_size * m / (std::sqrt(v) * root + 1e-8);
+    const double spread = std::pow(2.0, -8) / std::sqrt(kCount);  // of a mean of roundings
+    EXPECT_NEAR(rest(memory.weights).to(at::kDouble).mean().item<double>(), want, 4.0 * spread);
+    if (state == Stored::kFloat) {
+      continue;
+    }
+    at::Tensor first = memory.first.to(at::kDouble);
+    at::Tensor second = memory.second.to(at::kDouble);
+    if (state == Stored::kByte) {
+      first = first * first.abs() / (127.0 * 127.0);
+      first = first.view({-1, 64}) * memory.first_scales.to(at::kDouble).unsqueeze(1);
+      second = second.pow(4) / std::pow(255.0, 4);
+      second = second.view({-1, 64}) * memory.second_scales.to(at::kDouble).unsqueeze(1);
+    }
+    EXPECT_NEAR(rest(first).mean().item<double>(), m, 2e-3 * m);
+    EXPECT_NEAR(rest(second).mean().item<double>(), v, 2e-3 * v);
+    EXPECT_LE((rest(first) / m - 1.0).abs().max().item<double>(), 0.05);
+    EXPECT_LE((rest(second) / v - 1.0).abs().max().item<double>(), 0.05);
+  }
+}
+
+TEST(StoredKernels, BitsDoNotDependOnStretches) {
+  constexpr int64_t kCount = 512;
+  for (const Stored state : kStates) {
+    Memory whole(kCount, Stored::kHalf, state);
+    Memory cut(kCount, Stored::kHalf, state);
+    for (uint64_t step = 1; step <= 4; ++step) {
+      const at::Tensor g = at::randn({kCount}, at::kFloat);
+      const auto c = coefficients(0.01, step);
+      adam_stored_stretch(whole.stretch(), g.const_data_ptr<float>(), kCount, 1000, c);
+      for (int64_t begin = 0; begin < kCount; begin += 128) {
+        adam_stored_stretch(cut.stretch(begin), g.const_data_ptr<float>() + begin, 128,
+                            1000 + begin, c);
+      }
+    }
+    EXPECT_TRUE(at::equal(whole.weights, cut.weights));
+    EXPECT_TRUE(at::equal(whole.first, cut.first));
+    EXPECT_TRUE(at::equal(whole.second, cut.second));
+    EXPECT_TRUE(at::equal(whole.second_scales, cut.second_scales));
+  }
+}
+
+TEST(StoredKernels, ASecondMomentRoundedToZeroMakesNoStepOfItself) {
+  Memory memory(64, Stored::kFloat, Stored::kByte);
+  at::Tensor g = at::full({64}, 1e-6F);
+  g[0] = 1e6F;
+  const auto c = coefficients(0.01, 5);
+  for (int i = 0; i < 50; ++i) {
+    const at::Tensor before = memory.weights.clone();
+    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 64, 0, c);
+    const double step = (memory.weights - before).abs().max().item<double>();
+    EXPECT_LE(step, 7.5 * c.adam.step_size / c.adam.root);
+    EXPECT_TRUE(memory.weights.isfinite().all().item<bool>());
+  }
+}
+
+class FewBytes : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    auto data = test::tiny_data();
+    data.width = 72;  // a whole block and a part of one
+    data::write_synthetic_cache(folder_.file("shards"), data);
+    options_ = test::tiny_training(folder_.file("shards"), folder_.file("run"));
+    options_.weights = "bfloat16";
+    options_.adam.states = GetParam();
+    options_.adam.clip_norm = 0.0;
+    options_.adam.learning_rate = 1e-2;
+    options_.steps = 120;
+  }
+  TrainSummary train(const TrainOptions& options) {
+    return test::run_training(options, *make_single_communicator());
+  }
+
+  test::TempFolder folder_;
+  TrainOptions options_;
+};
+
+TEST_P(FewBytes, LearnsAsInFloat32) {
+  for (const char* row : {"clt-topk", "plt-relu", "clt-incremental-topk-skip", "clt-jumprelu"}) {
+    options_.transcoder.architecture = row;
+    options_.output = folder_.file(fmt::format("few_{}", row));
+    const auto few = train(options_);
+    auto full = options_;
+    full.weights = full.adam.states = "full";
+    full.output = folder_.file(fmt::format("full_{}", row));
+    const auto exact = train(full);
+    const double mean_predictor = 3.0;  // one for each layer
+    EXPECT_NEAR(few.last.reconstruction, exact.last.reconstruction, 0.015 * mean_predictor) << row;
+    EXPECT_LT(few.last.reconstruction, 0.8 * mean_predictor) << row;
+  }
+}
+
+TEST_P(FewBytes, ResumesWithTheSameBitsOnAnyThreadCount) {
+  options_.checkpoint_every_steps = 60;
+  options_.keep_checkpoints = 9;
+  const auto whole = train(options_);
+  const std::string bytes = test::weight_bytes(whole.checkpoint);
+  std::filesystem::remove_all(folder_.file("run") + "/step_120");
+  const int threads = at::get_num_threads();
+  at::set_num_threads(threads == 1 ? 2 : 1);
+  const auto resumed = train(options_);
+  at::set_num_threads(threads);
+  EXPECT_EQ(resumed.last.loss, whole.last.loss);
+  EXPECT_EQ(test::weight_bytes(resumed.checkpoint), bytes);
+  auto other = options_;
+  other.weights = "full";
+  test::expect_error<ConfigError>([&] { train(other); }, {"weights", "bfloat16"});
+}
+
+TEST_P(FewBytes, WithoutAFirstMoment) {
+  options_.adam.beta1 = 0.0;
+  options_.adam.learning_rate = 3e-3;
+  EXPECT_LT(train(options_).last.reconstruction, 2.4);
+}
+
+TEST_P(FewBytes, NeedsOneRankAndNoClipping) {
+  options_.adam.clip_norm = 1.0;
+  test::expect_error<ConfigError>([&] { train(options_); }, {"few bytes", "clip_norm: 0"});
+  options_.adam.clip_norm = 0.0;
+  test::expect_error<ConfigError>([&] { check_train_options(options_, 2); }, {"one rank"});
+}
+
+INSTANTIATE_TEST_SUITE_P(States, FewBytes, ::testing::Values("full", "bfloat16", "8bit"),
+                         [](const auto& states) {
+                           return states.param == "8bit" ? std::string("bytes") : states.param;
+                         });
+
+}  // namespace
+}  // namespace crossloom::trainer

@@ -1,0 +1,206 @@
+#include "trainer/application.h"
+
+#include <ATen/Parallel.h>
+#include <hwy/cache_control.h>
+
+#include <cstddef>
+#include <numeric>
+
+#include "architectures/kernels/dispatch.h"
+#include "architectures/stored_weights.h"
+#include "common/rng.h"
+
+namespace crossloom::trainer {
+namespace {
+
+std::byte* bytes_at(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<std::byte*>(tensor.mutable_data_ptr()) : nullptr;
+}
+
+void prefetch(const std::byte* data, int64_t bytes) {
+  constexpr int64_t kLine_bytes = 64;
+  for (int64_t i = 0; i < bytes; i += kLine_bytes) {
+    hwy::Prefetch(data + i);
+  }
+}
+
+class ExactApplication final : public Application {
+ public:
+  ExactApplication(const architectures::Parameter& parameter, int64_t begin, Adam& adam)
+      : Application(parameter),
+        adam_(adam),
+        element_bytes_(parameter.value.element_size()),
+        weight_(bytes_at(parameter.value)),
+        m_(bytes_at(adam.first_moment()) + begin * element_bytes_),
+        v_(bytes_at(adam.second_moment()) + begin * element_bytes_) {}
+
+  void start(int64_t step, double rate) override {
+    float_ = adam_coefficients<float>(adam_.options(), step, rate, 1.0);
+    double_ = adam_coefficients<double>(adam_.options(), step, rate, 1.0);
+    forget_squares();
+  }
+  void expect(int64_t first, int64_t count) override {
+    for (const std::byte* values : {weight_, m_, v_}) {
+      prefetch(values + first * element_bytes_, count * element_bytes_);
+    }
+  }
+
+ protected:
+  void apply(int64_t first, int64_t count, const float* gradient) override {
+    update(first, count, gradient, float_);
+  }
+  void apply(int64_t first, int64_t count, const double* gradient) override {
+    update(first, count, gradient, double_);
+  }
+
+ private:
+  template <typename Real>
+  void update(int64_t first, int64_t count, const Real* gradient,
+              const AdamCoefficients<Real>& coefficients) {
+    const auto at = [first](std::byte* values) { return reinterpret_cast<Real*>(values) + first; };
+    adam_stretch(at(weight_), gradient, at(m_), at(v_), count, coefficients);
+  }
+
+  Adam& adam_;
+  int64_t element_bytes_;
+  std::byte* weight_;
+  std::byte* m_;
+  std::byte* v_;
+  AdamCoefficients<float> float_{};
+  AdamCoefficients<double> double_{};
+};
+
+class StoredApplication final : public Application {
+ public:
+  StoredApplication(const architectures::Parameter& parameter, int64_t first_element,
+                    const ParameterState& state, const AdamOptions& options, uint64_t seed)
+      : Application(parameter),
+        first_element_(first_element),
+        state_(state),
+        options_(options),
+        rng_(seed, Purpose::kStochasticRounding),
+        weight_type_(parameter.value.scalar_type() == at::kBFloat16 ? Stored::kHalf
+                                                                    : Stored::kFloat),
+        weight_bytes_(parameter.value.element_size()),
+        moment_bytes_(state.second.element_size()),
+        weight_(bytes_at(parameter.value)),
+        first_(bytes_at(state.first)),
+        second_(bytes_at(state.second)) {}
+
+  void start(int64_t step, double rate) override {
+    const auto bits = rng_.bits(static_cast<uint64_t>(step));
+    coefficients_ = {
+        .adam = adam_coefficients<float>(options_, step, rate, 1.0),
+        .smallest_second = static_cast<float>(smallest_second(options_.beta1, options_.beta2)),
+        .key = (uint64_t{bits[0]} << 32) | bits[1]};
+    forget_squares();
+  }
+  void expect(int64_t first, int64_t count) override {
+    prefetch(weight_ + first * weight_bytes_, count * weight_bytes_);
+    prefetch(second_ + first * moment_bytes_, count * moment_bytes_);
+    if (first_ != nullptr) {
+      prefetch(first_ + first * moment_bytes_, count * moment_bytes_);
+    }
+  }
+
+ protected:
+  void apply(int64_t first, int64_t count, const float* gradient) override {
+    const auto scales = [&](const at::Tensor& all) {
+      return all.defined() ? all.mutable_data_ptr<float>() + state_.block(first) : nullptr;
+    };
+    const StoredStretch stretch{
+        .weights = weight_ + first * weight_bytes_,
+        .weight_type = weight_type_,
+        .first = first_ == nullptr ? nullptr : first_ + first * moment_bytes_,
+        .second = second_ + first * moment_bytes_,
+        .state_type = state_.type,
+        .first_scales = scales(state_.first_scales),
+        .second_scales = scales(state_.second_scales)};
+    adam_stored_stretch(stretch, gradient, count, first_element_ + first, coefficients_);
+  }
+  void apply(int64_t, int64_t, const double*) override {
+    CROSSLOOM_CHECK(false, "few-byte states take float32 gradients");
+  }
+
+ private:
+  int64_t first_element_;
+  const ParameterState& state_;
+  AdamOptions options_;
+  Rng rng_;
+  Stored weight_type_;
+  int64_t weight_bytes_, moment_bytes_;  // of an element
+  std::byte* weight_;
+  std::byte* first_;  // null: β₁ = 0
+  std::byte* second_;
+  StoredCoefficients coefficients_{};
+};
+
+}  // namespace
+
+Application::Application(const architectures::Parameter& parameter)
+    : parameter_(parameter),
+      feature_elements_(parameter.value.dim() > 1
+                            ? parameter.value.numel() / parameter.value.size(0)
+                            : parameter.value.numel()),
+      feature_squares_(static_cast<size_t>(parameter.value.numel() / feature_elements_)) {}
+
+at::Tensor Application::gathered() {
+  if (!gathers_) {
+    gathers_ = true;
+    const auto& value = parameter_.value;
+    buffer_ = buffer_.defined()
+                  ? buffer_.zero_()
+                  : at::zeros(value.sizes(), architectures::computed_type(value.scalar_type()));
+  }
+  return buffer_;
+}
+
+void Application::finish() {
+  if (gathers_ && parameter_.training != architectures::Training::kFixed) {
+    const int64_t row = parameter_.value.size(-1);
+    architectures::kernels::dispatch_real(buffer_.scalar_type(), [&](auto real) {
+      const auto* g = buffer_.const_data_ptr<decltype(real)>();
+      at::parallel_for(0, std::ssize(feature_squares_), 1, [&](int64_t first, int64_t last) {
+        for (int64_t i = first * feature_elements_; i < last * feature_elements_; i += row) {
+          take_stretch(i, row, g + i);
+        }
+      });
+    });
+  }
+  gathers_ = false;
+}
+
+double Application::squares() const {
+  return std::accumulate(feature_squares_.begin(), feature_squares_.end(), 0.0);
+}
+
+void Application::forget_squares() {
+  std::fill(feature_squares_.begin(), feature_squares_.end(), 0.0);
+}
+
+template <typename Real>
+void Application::take_stretch(int64_t first, int64_t count, const Real* gradient) {
+  feature_squares_[static_cast<size_t>(first / feature_elements_)] += squared_sum(gradient, count);
+  apply(first, count, gradient);
+}
+
+void Application::take(int64_t first, int64_t count, const float* gradient) {
+  take_stretch(first, count, gradient);
+}
+
+void Application::take(int64_t first, int64_t count, const double* gradient) {
+  take_stretch(first, count, gradient);
+}
+
+std::unique_ptr<Application> exact_application(const architectures::Parameter& parameter,
+                                               int64_t begin, Adam& adam) {
+  return std::make_unique<ExactApplication>(parameter, begin, adam);
+}
+
+std::unique_ptr<Application> stored_application(const architectures::Parameter& parameter,
+                                                int64_t first_element, const ParameterState& state,
+                                                const AdamOptions& options, uint64_t seed) {
+  return std::make_unique<StoredApplication>(parameter, first_element, state, options, seed);
+}
+
+}  // namespace crossloom::trainer
