@@ -9,6 +9,7 @@
 #include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
+
 /// One source on its way through its pairs: sparse codes by feature, dense ones as a matrix.
 struct DecoderTopology::SourceBackward {
   const LayerCodes& codes;

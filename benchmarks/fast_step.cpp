@@ -42,6 +42,19 @@ void set_firing_rate(const Transcoder& transcoder, const StepShape& shape,
 
 }  // namespace
 
+Json shape_json(const StepShape& shape) {
+  return {{"T", shape.tokens},
+          {"L", shape.layers},
+          {"D", shape.width},
+          {"F", shape.features},
+          {"K", shape.kept}};
+}
+
+bool reads_rows_once(const StepShape& shape) {
+  const auto& row = architectures::Registry::instance().row(shape.architecture);
+  return row.topology == "plt" || row.topology == "clt-source-tied";
+}
+
 StepInputs::StepInputs(const StepShape& shape)
     : x(random_rows(shape, 1)), y(random_rows(shape, 1'000'003)) {
   for (size_t l = 0; l < x.size(); ++l) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/json_file.h"
 #include "data/batch.h"
 #include "trainer/step.h"
 
@@ -22,6 +23,10 @@ struct StepShape {
   std::string states = "full";   // float32 throughout
   double beta1 = 0.9;
 };
+
+Json shape_json(const StepShape& shape);
+/// Whether a coded entry meets one decoder row, whatever the number of its targets.
+bool reads_rows_once(const StepShape& shape);
 
 /// Random activations: float32 for the eager side, bfloat16 as shards hold them.
 struct StepInputs {

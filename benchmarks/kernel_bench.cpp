@@ -34,8 +34,7 @@ Kernel decode_kernel(const StepShape& shape) {
   for (int64_t l = 0; l < shape.layers; ++l) {
     codes.push_back(
         transcoder->filter(l, transcoder->propose(l, inputs->x[static_cast<size_t>(l)])));
-    const bool own_only = shape.architecture.starts_with("plt");
-    entries += codes.back().count() * (own_only ? 1 : shape.layers - l);
+    entries += codes.back().count() * (reads_rows_once(shape) ? 1 : shape.layers - l);
   }
   const auto y_hat = std::make_shared<std::vector<at::Tensor>>();
   return {[=] {
@@ -107,12 +106,7 @@ KernelBench bench_kernel(const std::string& what, const StepShape& shape, int64_
 
 Json KernelBench::to_json() const {
   return {{"name", name},
-          {"shape",
-           {{"T", shape.tokens},
-            {"L", shape.layers},
-            {"D", shape.width},
-            {"F", shape.features},
-            {"K", shape.kept}}},
+          {"shape", shape_json(shape)},
           {"architecture", shape.architecture},
           {"dtype", "float32"},
           {"threads", threads},

@@ -130,10 +130,8 @@ void require_same_loss(double fast, double eager, double tolerance) {
 }
 
 double pairs_of(const StepShape& shape) {
-  const auto& row = architectures::Registry::instance().row(shape.architecture);
   const auto layers = static_cast<double>(shape.layers);
-  const bool one_each = row.topology == "plt" || row.topology == "clt-source-tied";
-  return one_each ? layers : layers * (layers + 1.0) / 2.0;
+  return reads_rows_once(shape) ? layers : layers * (layers + 1.0) / 2.0;
 }
 
 /// Bytes of one parameter that its update reads and writes.
@@ -177,10 +175,10 @@ StepBench bench_step(const StepBenchOptions& options) {
   bench.parameters = architectures::parameter_count(step_options(shape).transcoder,
                                                     {shape.layers, shape.width, shape.features});
   const StepInputs inputs(shape);
-  reset_peak_memory();
+  const bool knows_peak = reset_peak_memory();
   Measurement fast(options, [&] { return fast_side(shape, inputs); });
   fast.start();
-  bench.peak_bytes = peak_memory_bytes();
+  bench.peak_bytes = knows_peak ? peak_memory_bytes() : 0.0;
   Probes probes;
   Measurement eager(options, [&] { return eager_side(shape, inputs); });
   if (options.against_eager) {
@@ -214,12 +212,7 @@ Json StepBench::to_json() const {
     parts[name] = seconds;
   }
   return {{"name", "step " + shape.architecture},
-          {"shape",
-           {{"T", shape.tokens},
-            {"L", shape.layers},
-            {"D", shape.width},
-            {"F", shape.features},
-            {"K", shape.kept}}},
+          {"shape", shape_json(shape)},
           {"parameters", parameters},
           {"dtype", shape.weights == "full" ? "float32" : shape.weights},
           {"states", shape.states == "full" ? "float32" : shape.states},
@@ -234,7 +227,7 @@ Json StepBench::to_json() const {
           {"gemm_equivalents", gemm_equivalents},
           {"share_of_floor", floor_s / fast_s},
           {"stages", parts},
-          {"peak_bytes", peak_bytes},
+          {"peak_bytes", peak_bytes > 0.0 ? Json(peak_bytes) : Json()},
           {"discarded_blocks", discarded_blocks}};
 }
 

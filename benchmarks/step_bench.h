@@ -34,7 +34,7 @@ struct StepBench {
   double gemm_equivalents = 0.0;  // median over blocks
   double floor_s = 0.0;
   std::vector<std::pair<std::string, double>> stages{};  // seconds
-  double peak_bytes = 0.0;                               // of the process with the fast side alone
+  double peak_bytes = 0.0;                               // with the fast side alone; 0: unknown
   int64_t discarded_blocks = 0;
 
   Json to_json() const;

@@ -107,6 +107,7 @@ TEST(StoredKernels, RoundingIsUnbiased) {
     }
     EXPECT_NEAR(rest(first).mean().item<double>(), m, 2e-3 * m);
     EXPECT_NEAR(rest(second).mean().item<double>(), v, 2e-3 * v);
+    // Neighbouring codes are 2/q (q 70) and 4/q (q 140) apart, 3 %, or 2⁻⁸ in bfloat16.
     EXPECT_LE((rest(first) / m - 1.0).abs().max().item<double>(), 0.05);
     EXPECT_LE((rest(second) / v - 1.0).abs().max().item<double>(), 0.05);
   }
@@ -177,6 +178,8 @@ TEST_P(FewBytes, LearnsAsInFloat32) {
     full.weights = full.adam.states = "full";
     full.output = folder_.file(fmt::format("full_{}", row));
     const auto exact = train(full);
+    // Rounding leaves a floor that shows where the exact run has fitted almost all (loss 0.06 of
+    // 3): measured up to 0.025.
     const double mean_predictor = 3.0;  // one for each layer
     EXPECT_NEAR(few.last.reconstruction, exact.last.reconstruction, 0.015 * mean_predictor) << row;
     EXPECT_LT(few.last.reconstruction, 0.8 * mean_predictor) << row;
