@@ -63,16 +63,22 @@ TEST(StoredKernels, InFloat32IsAdamToThreeDigits) {
       at::Tensor w = at::zeros({count}, at::kFloat);
       at::Tensor m = at::zeros({count}, at::kFloat);
       at::Tensor v = at::zeros({count}, at::kFloat);
+      at::Tensor moved = at::zeros({count}, at::kFloat);  // Σ |Δw|: steps may cancel
       for (int64_t step = 1; step <= 5; ++step) {
         const at::Tensor g = at::randn({count}, at::kFloat);
+        const at::Tensor before = w.clone();
         const auto c = coefficients(0.01, static_cast<uint64_t>(step));
         adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), count, 0, c);
         adam_stretch(w.mutable_data_ptr<float>(), g.const_data_ptr<float>(),
                      m.mutable_data_ptr<float>(), v.mutable_data_ptr<float>(), count, c.adam);
+        moved.add_((w - before).abs());
       }
-      EXPECT_TRUE(at::allclose(memory.first, m, 1e-6, 1e-7));
-      EXPECT_TRUE(at::allclose(memory.second, v, 1e-6, 1e-9));
-      EXPECT_TRUE(at::allclose(memory.weights, w, 5e-3, 1e-5)) << "count " << count;
+      // A moment that nearly cancels keeps the rounding of what it was made of.
+      EXPECT_TRUE(at::allclose(memory.first, m, 1e-5, 1e-6));
+      EXPECT_TRUE(at::allclose(memory.second, v, 1e-5, 1e-9));
+      // Estimates of root and quotient: 2 · 10⁻³ each without such instructions, 2⁻¹² with them.
+      EXPECT_TRUE(((memory.weights - w).abs() <= 5e-3 * moved + 1e-6).all().item<bool>())
+          << "count " << count;
     }
   });
 }
