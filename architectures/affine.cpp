@@ -1,7 +1,7 @@
 #include "architectures/affine.h"
 
+#include "architectures/kernels/decode.h"
 #include "architectures/kernels/feature_pass.h"
-#include "architectures/kernels/sparse_rows.h"
 #include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
@@ -44,13 +44,40 @@ LayerCodes AffineTied::mapped(const LayerCodes& codes, int64_t source, int64_t t
 
 void AffineTied::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
                             const at::Tensor& y_hat) const {
-  for (int64_t source = 0; source <= target; ++source) {
-    const LayerCodes layer = mapped(codes[static_cast<size_t>(source)], source, target);
-    const at::Tensor rows = columns.cut(weights(owner(source, target)));
-    kernels::for_token_ranges(y_hat.size(0), [&](kernels::Range tokens) {
-      kernels::add_rows(layer, rows, y_hat, tokens);
-    });
+  const Codes written = mapped_to(target, codes);
+  kernels::run_decode({writes_of(target, written, columns, y_hat)});
+}
+
+void AffineTied::add_all_writes(const Codes& codes, ColumnRange columns,
+                                const std::vector<at::Tensor>& y_hat) const {
+  std::vector<Codes> written;  // all of them before any is pointed to
+  for (int64_t target = 0; target < shape().layers; ++target) {
+    written.push_back(mapped_to(target, codes));
   }
+  std::vector<kernels::DecodeTarget> targets;
+  for (int64_t target = 0; target < shape().layers; ++target) {
+    const auto l = static_cast<size_t>(target);
+    targets.push_back(writes_of(target, written[l], columns, y_hat[l]));
+  }
+  kernels::run_decode(targets);
+}
+
+Codes AffineTied::mapped_to(int64_t target, const Codes& codes) const {
+  Codes written;
+  for (int64_t source = 0; source <= target; ++source) {
+    written.push_back(mapped(codes[static_cast<size_t>(source)], source, target));
+  }
+  return written;
+}
+
+kernels::DecodeTarget AffineTied::writes_of(int64_t target, const Codes& written,
+                                            ColumnRange columns, const at::Tensor& y_hat) const {
+  kernels::DecodeTarget decode{.y = y_hat};
+  for (int64_t source = 0; source <= target; ++source) {
+    decode.writes.push_back(
+        {&written[static_cast<size_t>(source)], columns.cut(weights(owner(source, target)))});
+  }
+  return decode;
 }
 
 CodeGradients AffineTied::decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,

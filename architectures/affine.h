@@ -30,6 +30,8 @@ class AffineTied final : public DecoderTopology {
 
   void add_writes(int64_t target, const Codes& codes, ColumnRange columns,
                   const at::Tensor& y_hat) const override;
+  void add_all_writes(const Codes& codes, ColumnRange columns,
+                      const std::vector<at::Tensor>& y_hat) const override;
   CodeGradients decode_backward(const Codes& codes, const std::vector<at::Tensor>& y_grad,
                                 ColumnRange columns, const std::vector<at::Tensor>& norm_grad,
                                 ParameterSink& sink) const override;
@@ -43,6 +45,10 @@ class AffineTied final : public DecoderTopology {
   at::Tensor at_codes(size_t parameter, int64_t ahead, const at::Tensor& index) const;
   /// Codes with value g instead of a.
   LayerCodes mapped(const LayerCodes& codes, int64_t source, int64_t target) const;
+  /// What arrives at a target from its sources.
+  Codes mapped_to(int64_t target, const Codes& codes) const;
+  kernels::DecodeTarget writes_of(int64_t target, const Codes& written, ColumnRange columns,
+                                  const at::Tensor& y_hat) const;
   /// One pair's part of decode_backward; adds to value_grad [nnz].
   void pair_backward(int64_t source, int64_t target, const LayerCodes& codes,
                      const at::Tensor& y_grad, ColumnRange columns, const at::Tensor& value_grad,

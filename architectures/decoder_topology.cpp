@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "architectures/kernels/dense_codes.h"
+#include "architectures/kernels/decode.h"
 #include "architectures/kernels/reductions.h"
-#include "architectures/kernels/sparse_rows.h"
 #include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
@@ -28,14 +27,10 @@ const at::Tensor& DecoderTopology::bias(int64_t layer) const {
   return parameters_.at(bias_number(layer)).value;
 }
 
-void DecoderTopology::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
-                                 const at::Tensor& y_hat) const {
-  add_writes_from(0, target, codes, columns, y_hat);
-}
-
-void DecoderTopology::add_writes_from(int64_t first_source, int64_t target, const Codes& codes,
-                                      ColumnRange columns, const at::Tensor& y_hat) const {
-  std::vector<std::pair<const LayerCodes*, at::Tensor>> sparse;
+kernels::DecodeTarget DecoderTopology::write_dense(int64_t first_source, int64_t target,
+                                                   const Codes& codes, ColumnRange columns,
+                                                   const at::Tensor& y_hat) const {
+  kernels::DecodeTarget sparse{.y = y_hat};
   for (int64_t source = first_source; source <= target; ++source) {
     const int64_t from = owner(source, target);
     if (from < 0) {
@@ -47,21 +42,29 @@ void DecoderTopology::add_writes_from(int64_t first_source, int64_t target, cons
       at::Tensor sum = y_hat;
       sum.addmm_(layer.dense, computed(rows));
     } else {
-      sparse.emplace_back(&layer, rows);
+      sparse.writes.push_back({&layer, rows});
     }
   }
-  kernels::for_token_ranges(y_hat.size(0), [&](kernels::Range tokens) {
-    for (const auto& [layer, rows] : sparse) {
-      kernels::add_rows(*layer, rows, y_hat, tokens);
-    }
-  });
+  return sparse;
+}
+
+void DecoderTopology::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
+                                 const at::Tensor& y_hat) const {
+  kernels::run_decode({write_dense(0, target, codes, columns, y_hat)});
+}
+
+void DecoderTopology::add_own_writes(int64_t layer, const Codes& codes, ColumnRange columns,
+                                     const at::Tensor& y_hat) const {
+  kernels::run_decode({write_dense(layer, layer, codes, columns, y_hat)});
 }
 
 void DecoderTopology::add_all_writes(const Codes& codes, ColumnRange columns,
                                      const std::vector<at::Tensor>& y_hat) const {
+  std::vector<kernels::DecodeTarget> targets;
   for (int64_t target = 0; target < shape_.layers; ++target) {
-    add_writes(target, codes, columns, y_hat[static_cast<size_t>(target)]);
+    targets.push_back(write_dense(0, target, codes, columns, y_hat[static_cast<size_t>(target)]));
   }
+  kernels::run_decode(targets);
 }
 
 at::Tensor DecoderTopology::written_rows(int64_t source, int64_t target, const at::Tensor& index,

@@ -18,8 +18,9 @@
 namespace crossloom::architectures {
 
 namespace kernels {
+struct DecodeTarget;
 struct FeaturePass;
-}
+}  // namespace kernels
 
 class DecoderTopology {
  public:
@@ -39,7 +40,7 @@ class DecoderTopology {
   /// Adds to y_hat [T, columns.width()] what layers ≤ target write to `target`.
   virtual void add_writes(int64_t target, const Codes& codes, ColumnRange columns,
                           const at::Tensor& y_hat) const;
-  /// add_writes for every target at once.
+  /// add_writes for every target at once. A topology that overrides one overrides both.
   virtual void add_all_writes(const Codes& codes, ColumnRange columns,
                               const std::vector<at::Tensor>& y_hat) const;
   /// As Transcoder::decode_backward, without biases: y_grad [L] of [T, columns.width()] → [L] of
@@ -76,9 +77,9 @@ class DecoderTopology {
   static std::vector<std::vector<int64_t>> rows_per_layer(const TranscoderShape& shape) {
     return {static_cast<size_t>(shape.layers), {shape.features, shape.width}};
   }
-  /// add_writes of sources ≥ first_source only.
-  void add_writes_from(int64_t first_source, int64_t target, const Codes& codes,
-                       ColumnRange columns, const at::Tensor& y_hat) const;
+  /// add_writes of the target's own layer only.
+  void add_own_writes(int64_t layer, const Codes& codes, ColumnRange columns,
+                      const at::Tensor& y_hat) const;
   /// decode_backward over pairs at most `ahead` layers apart (norm gradients over all pairs).
   CodeGradients backward_within(int64_t ahead, const Codes& codes,
                                 const std::vector<at::Tensor>& y_grad, ColumnRange columns,
@@ -92,6 +93,9 @@ class DecoderTopology {
   struct SourceBackward;
   struct TableBackward;
 
+  /// Adds what sources ≥ first_source with dense codes write; the sparse ones' writes.
+  kernels::DecodeTarget write_dense(int64_t first_source, int64_t target, const Codes& codes,
+                                    ColumnRange columns, const at::Tensor& y_hat) const;
   SourceBackward start_source(const LayerCodes& codes) const;
   /// All pairs that owner `from` serves: reach into their sources, weight gradients to the sink.
   void owner_backward(int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,

@@ -6,7 +6,7 @@ void SourceTied::add_all_writes(const Codes& codes, ColumnRange columns,
                                 const std::vector<at::Tensor>& y_hat) const {
   const at::Tensor prefix = at::zeros_like(y_hat[0]);  // Σ_{l ≤ l'} z^l, [T, d]
   for (int64_t target = 0; target < shape().layers; ++target) {
-    add_writes_from(target, target, codes, columns, prefix);
+    add_own_writes(target, codes, columns, prefix);
     y_hat[static_cast<size_t>(target)].add_(prefix);
   }
 }

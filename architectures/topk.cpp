@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "architectures/best_of_row.h"
+#include "architectures/kernels/best_of_row.h"
 #include "architectures/kernels/screened_topk.h"
 #include "architectures/row_selection.h"
 #include "common/error.h"
@@ -22,10 +22,10 @@ Candidates propose_typed(const at::Tensor& h, int64_t capacity) {
   Real* value = values.mutable_data_ptr<Real>();
   auto* count = counts.mutable_data_ptr<int64_t>();
   at::parallel_for(0, h.size(0), kRowGrain, [&](int64_t first, int64_t last) {
-    std::vector<Candidate<Real>> heap;
+    kernels::BestScratch<Real> scratch;
     for (int64_t t = first; t < last; ++t) {
       const Real* row = data + t * features;
-      count[t] = best_of_row(row, features, capacity, heap, place + t * capacity);
+      count[t] = kernels::best_of_row(row, features, capacity, scratch, place + t * capacity);
       for (int64_t c = t * capacity; c < t * capacity + count[t]; ++c) {
         value[c] = row[place[c]];
       }
@@ -41,11 +41,12 @@ at::Tensor mark_best(const Candidates& merged, int64_t k) {
   const auto* offsets = merged.offsets.const_data_ptr<int64_t>();
   const Real* value = merged.value.const_data_ptr<Real>();
   auto* marks = keep.mutable_data_ptr<bool>();
-  std::vector<Candidate<Real>> heap;
+  kernels::BestScratch<Real> scratch;
   std::vector<int32_t> places(static_cast<size_t>(k));
   for (int64_t t = 0; t < merged.tokens(); ++t) {
     const int64_t begin = offsets[t];
-    const int64_t kept = best_of_row(value + begin, offsets[t + 1] - begin, k, heap, places.data());
+    const int64_t kept =
+        kernels::best_of_row(value + begin, offsets[t + 1] - begin, k, scratch, places.data());
     for (int64_t c = 0; c < kept; ++c) {
       marks[begin + places[static_cast<size_t>(c)]] = true;
     }

@@ -11,6 +11,7 @@
 
 #include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/load-inl.h"
+#include "architectures/kernels/scratch.h"
 
 #ifndef CROSSLOOM_FEATURE_PASS_VIEW
 #define CROSSLOOM_FEATURE_PASS_VIEW
@@ -27,6 +28,7 @@ struct PassView {
   const Real* weight;
   const Real* rows;
   int64_t rows_stride;
+  int64_t tokens;
   int64_t columns;
   Real* gradient;
   int64_t gradient_stride;
@@ -48,31 +50,40 @@ namespace crossloom::architectures::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using crossloom::HWY_NAMESPACE::load_as;
 
-constexpr int kVectors = HWY_MAX_BYTES >= 64 ? 8 : 4;  // table and gradient fit the registers
+constexpr int kVectors = 8;  // of gradient in registers; with wide ones the table's row, too
+
+/// Columns of the tokens' rows: where they begin, and how far apart they are.
+template <typename Real>
+struct RowColumns {
+  const Real* first;
+  int64_t stride;
+
+  RowColumns from(int64_t column) const { return {first + column, stride}; }
+};
 
 /// N vectors of columns of one feature: g into `out`, reach added to.
-template <int N, bool kReach, typename Tag, typename View, typename Real>
-HWY_INLINE void feature_block(const View& pass, int64_t feature, int64_t column,
-                              Real* HWY_RESTRICT out) {
+template <int N, bool kGradient, bool kReach, typename Tag, typename View, typename Real>
+HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t feature,
+                              int64_t column, Real* HWY_RESTRICT out) {
   using Vector = hn::Vec<Tag>;
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   Vector g[N];
-  Vector w[N];
+  HWY_ALIGN Real w[N * hn::MaxLanes(Tag())];  // in float: bfloat16 is converted once
   for (int v = 0; v < N; ++v) {
     g[v] = hn::Zero(d);
   }
   if constexpr (kReach) {
     const auto* table = pass.table + feature * pass.table_stride + column;
     for (int v = 0; v < N; ++v) {
-      w[v] = load_as(d, table + v * lanes);
+      hn::StoreU(load_as(d, table + v * lanes), d, w + v * lanes);
     }
   }
   if (pass.start != nullptr) {
     const Vector start = hn::Set(d, pass.start[feature]);
     for (int v = 0; v < N; ++v) {
       if constexpr (kReach) {
-        g[v] = hn::Mul(start, w[v]);
+        g[v] = hn::Mul(start, hn::LoadU(d, w + v * lanes));
       } else {
         g[v] = hn::Mul(start, hn::LoadU(d, pass.start_row + column + v * lanes));
       }
@@ -80,16 +91,18 @@ HWY_INLINE void feature_block(const View& pass, int64_t feature, int64_t column,
   }
   const int64_t end = pass.offsets[feature + 1];
   for (int64_t j = pass.offsets[feature]; j < end; ++j) {
-    const Real* HWY_RESTRICT row = pass.rows + pass.token[j] * pass.rows_stride + column;
+    const Real* HWY_RESTRICT row = rows.first + pass.token[j] * rows.stride;
     const Vector weight = hn::Set(d, pass.weight[j]);
     Vector even = hn::Zero(d);
     Vector odd = hn::Zero(d);
     for (int v = 0; v < N; ++v) {
       const Vector x = hn::LoadU(d, row + v * lanes);
-      g[v] = hn::MulAdd(weight, x, g[v]);
+      if constexpr (kGradient) {
+        g[v] = hn::MulAdd(weight, x, g[v]);
+      }
       if constexpr (kReach) {
         Vector& sum = v % 2 == 0 ? even : odd;
-        sum = hn::MulAdd(w[v], x, sum);
+        sum = hn::MulAdd(hn::LoadU(d, w + v * lanes), x, sum);
       }
     }
     if constexpr (kReach) {
@@ -102,29 +115,26 @@ HWY_INLINE void feature_block(const View& pass, int64_t feature, int64_t column,
 }
 
 /// Columns [column, column + count) of one feature.
-template <bool kReach, typename View, typename Real>
-HWY_INLINE void feature_columns(const View& pass, int64_t feature, int64_t column, int64_t count,
-                                Real* HWY_RESTRICT out) {
+template <bool kGradient, bool kReach, typename View, typename Real>
+HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t feature,
+                                int64_t column, int64_t count, Real* HWY_RESTRICT out) {
   using Whole = hn::ScalableTag<Real>;
   using Single = hn::CappedTag<Real, 1>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
   int64_t i = 0;
   for (; i + kVectors * lanes <= count; i += kVectors * lanes) {
-    feature_block<kVectors, kReach, Whole>(pass, feature, column + i, out + i);
+    feature_block<kVectors, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i,
+                                                      out + i);
+  }
+  for (; i + kVectors / 2 * lanes <= count; i += kVectors / 2 * lanes) {
+    feature_block<kVectors / 2, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i,
+                                                          out + i);
   }
   for (; i + lanes <= count; i += lanes) {
-    feature_block<1, kReach, Whole>(pass, feature, column + i, out + i);
+    feature_block<1, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i, out + i);
   }
   for (; i < count; ++i) {
-    feature_block<1, kReach, Single>(pass, feature, column + i, out + i);
-  }
-}
-
-template <typename Stored>
-HWY_INLINE void prefetch_row(const Stored* row, int64_t count) {
-  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Stored));
-  for (int64_t i = 0; i < count; i += kLine) {
-    hwy::Prefetch(row + i);
+    feature_block<1, kGradient, kReach, Single>(pass, rows.from(i), feature, column + i, out + i);
   }
 }
 
@@ -134,7 +144,7 @@ HWY_INLINE void expect_next(const View& pass, int64_t feature, int64_t column, i
     pass.stretches->expect(pass.first_element + feature * pass.row_stride + column, count);
   }
   if constexpr (kReach) {
-    prefetch_row(pass.table + feature * pass.table_stride + column, count);
+    prefetch_stretch(pass.table + feature * pass.table_stride + column, count);
   }
 }
 
@@ -151,31 +161,62 @@ HWY_INLINE void deliver(const View& pass, int64_t feature, int64_t column, int64
   }
 }
 
-template <bool kReach, typename View>
+/// Columns whose rows fill half the cache; whole column units.
+template <typename View>
+HWY_INLINE int64_t panel_columns(const View& pass) {
+  const int64_t unit_bytes =
+      pass.tokens * kPassUnit * static_cast<int64_t>(sizeof(typename View::Real));
+  const int64_t units = cache_bytes() / 2 / std::max<int64_t>(unit_bytes, 1);
+  return std::clamp(units * kPassUnit, kPassUnit, kPassColumns);
+}
+
+/// The panel's columns of all tokens: copied together where these features' codes use them often.
+template <typename View>
+HWY_INLINE RowColumns<typename View::Real> panel_rows(const View& pass, Range features,
+                                                      int64_t column, int64_t count) {
+  using Real = typename View::Real;
+  constexpr int64_t kUses = 4;
+  thread_local Scratch<Real> scratch;
+  const int64_t codes = pass.offsets[features.last] - pass.offsets[features.first];
+  if (codes < kUses * pass.tokens) {
+    return {pass.rows + column, pass.rows_stride};
+  }
+  Real* together = scratch.of_size(pass.tokens * count);
+  copy_columns(pass.rows + column, pass.rows_stride, pass.tokens, count, together, count);
+  return {together, count};
+}
+
+template <bool kGradient, bool kReach, typename View>
 HWY_INLINE void run_panels(const View& pass, Range features) {
   HWY_ALIGN typename View::Real g[kPassColumns];
-  for (int64_t column = 0; column < pass.columns; column += kPassColumns) {
-    const int64_t count = std::min(kPassColumns, pass.columns - column);
+  const int64_t panel = panel_columns(pass);
+  for (int64_t column = 0; column < pass.columns; column += panel) {
+    const int64_t count = std::min(panel, pass.columns - column);
+    const auto rows = panel_rows(pass, features, column, count);
     for (int64_t i = features.first; i < features.last; ++i) {
       if (i + 1 < features.last) {
         expect_next<kReach>(pass, i + 1, column, count);
       }
       const bool silent = pass.offsets[i] == pass.offsets[i + 1] && pass.start == nullptr;
-      if (silent && pass.gradient != nullptr) {
+      if (silent && pass.stretches == nullptr) {
         continue;  // nothing to add
       }
-      feature_columns<kReach>(pass, i, column, count, g);
-      deliver(pass, i, column, count, g);
+      feature_columns<kGradient, kReach>(pass, rows, i, column, count, g);
+      if constexpr (kGradient) {
+        deliver(pass, i, column, count, g);
+      }
     }
   }
 }
 
 template <typename View>
 HWY_INLINE void run_pass(const View& pass, Range features) {
-  if (pass.table != nullptr) {
-    run_panels<true>(pass, features);
+  if (pass.table == nullptr) {
+    run_panels<true, false>(pass, features);
+  } else if (pass.gradient != nullptr || pass.stretches != nullptr) {
+    run_panels<true, true>(pass, features);
   } else {
-    run_panels<false>(pass, features);
+    run_panels<false, true>(pass, features);
   }
 }
 
@@ -236,8 +277,10 @@ void check(const FeaturePass& pass) {
     }
   }
   CROSSLOOM_CHECK(pass.rows.stride(1) == 1, "columns must be contiguous");
-  CROSSLOOM_CHECK(pass.gradient.defined() != (pass.stretches != nullptr),
+  CROSSLOOM_CHECK(!pass.gradient.defined() || pass.stretches == nullptr,
                   "a gradient has one destination");
+  CROSSLOOM_CHECK(pass.gradient.defined() || pass.stretches != nullptr || pass.table.defined(),
+                  "neither gradient nor reach is wanted");
   CROSSLOOM_CHECK(pass.table.defined() == pass.reach.defined(), "reach needs a table");
   CROSSLOOM_CHECK(!pass.start.defined() || pass.table.defined() != pass.start_row.defined(),
                   "start scales the table, or without one a row");
@@ -250,6 +293,7 @@ PassView<Real, Stored> view(const FeaturePass& pass) {
           .weight = pass.lists.weight.const_data_ptr<Real>(),
           .rows = pass.rows.const_data_ptr<Real>(),
           .rows_stride = pass.rows.stride(0),
+          .tokens = pass.rows.size(0),
           .columns = pass.rows.size(1),
           .gradient = mutable_data_or_null<Real>(pass.gradient),
           .gradient_stride = row_stride_of(pass.gradient),

@@ -5,7 +5,8 @@
 //   reach_{t,i} += ⟨table[i], rows[t]⟩
 //
 // Decoder: weight = activation, rows = Δ = ∂Loss/∂ŷ, table = W_dec, reach = ∂Loss/∂a. Encoder:
-// weight = ∂Loss/∂h, rows = x, no table. S is the table itself (gradients of decoder norms), or
+// weight = ∂Loss/∂h, rows = x, no table. Survivors of a screen: rows = x, table = W_enc, reach = h,
+// no gradient. S is the table itself (gradients of decoder norms), or
 // without one a row for all features (what every token adds).
 //
 // Columns go in panels, so that rows' panel stays in the L2 cache while all features pass; tokens
@@ -22,12 +23,12 @@ namespace crossloom::architectures::kernels {
 struct FeaturePass {
   const FeatureLists& lists;
   at::Tensor rows;         // [T, d], unit column stride
-  at::Tensor gradient{};   // [F, d], g is added to it; undefined: g goes to `stretches`
+  at::Tensor gradient{};   // [F, d], g is added to it; undefined: g goes to `stretches`, if any
   at::Tensor table{};      // [F, d], may be bfloat16; undefined: no reach
   at::Tensor reach{};      // [nnz] in the lists' order
   at::Tensor start{};      // [F]; undefined: 0
   at::Tensor start_row{};  // [d], where there is a start and no table
-  GradientStretches* stretches = nullptr;
+  GradientStretches* stretches = nullptr;  // null and no gradient: reach alone
   int64_t first_element = 0;  // of the stretches' parameter: where feature 0's column 0 is
   int64_t row_stride = 0;     // elements from a feature's row to the next one's
 };
@@ -36,7 +37,8 @@ struct FeaturePass {
 /// delivered once per pass, also one without codes.
 void run_feature_passes(const std::vector<FeaturePass>& passes);
 
-/// Columns that a pass delivers at once at most; stretches begin at multiples of 64 columns.
+/// Columns that a pass delivers at once: at most kPassColumns, beginning at multiples of kPassUnit.
 inline constexpr int64_t kPassColumns = 128;
+inline constexpr int64_t kPassUnit = 64;
 
 }  // namespace crossloom::architectures::kernels

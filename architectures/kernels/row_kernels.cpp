@@ -3,6 +3,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "architectures/kernels/row_kernels.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -91,7 +92,78 @@ HWY_INLINE void dot_all(int64_t count, const int32_t* index, const Stored* table
   }
 }
 
-// Highway dispatches functions that are no templates: one pair for each type of table.
+/// `row` in registers, added to the tokens of one feature.
+template <int N, typename Tag, typename Stored, typename Real>
+HWY_INLINE void scatter_block(int64_t count, const int32_t* token, const Real* weight,
+                              const Stored* row, Real* y, int64_t y_stride) {
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  hn::Vec<Tag> kept[N];
+  for (int v = 0; v < N; ++v) {
+    kept[v] = load_as(d, row + v * lanes);
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    Real* HWY_RESTRICT to = y + token[j] * y_stride;
+    const auto w = hn::Set(d, weight[j]);
+    for (int v = 0; v < N; ++v) {
+      hn::StoreU(hn::MulAdd(w, kept[v], hn::LoadU(d, to + v * lanes)), d, to + v * lanes);
+    }
+  }
+}
+
+template <typename Stored, typename Real>
+HWY_INLINE void scatter_row(int64_t count, const int32_t* token, const Real* weight,
+                            const Stored* row, int64_t n, Real* y, int64_t y_stride) {
+  using Whole = hn::ScalableTag<Real>;
+  using Single = hn::CappedTag<Real, 1>;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
+  int64_t i = 0;
+  for (; i + kVectors * lanes <= n; i += kVectors * lanes) {
+    scatter_block<kVectors, Whole>(count, token, weight, row + i, y + i, y_stride);
+  }
+  for (; i + lanes <= n; i += lanes) {
+    scatter_block<1, Whole>(count, token, weight, row + i, y + i, y_stride);
+  }
+  for (; i < n; ++i) {
+    scatter_block<1, Single>(count, token, weight, row + i, y + i, y_stride);
+  }
+}
+
+/// The first feature from `feature` on that has codes; features where none has.
+template <typename Real>
+HWY_INLINE int64_t next_active(const ListView<Real>& lists, int64_t feature) {
+  while (feature < lists.features && lists.offsets[feature] == lists.offsets[feature + 1]) {
+    ++feature;
+  }
+  return feature;
+}
+
+template <typename Stored, typename Real>
+HWY_INLINE void scatter_all(const ListView<Real>& lists, const Stored* table, int64_t stride,
+                            int64_t n, Real* y, int64_t y_stride) {
+  constexpr int kAhead = 4;  // active rows whose loads are under way
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Stored));
+  int64_t ahead = next_active(lists, 0);
+  const auto prefetch_next = [&] {
+    if (ahead < lists.features) {
+      for (int64_t i = 0; i < n; i += kLine) {
+        hwy::Prefetch(table + ahead * stride + i);
+      }
+      ahead = next_active(lists, ahead + 1);
+    }
+  };
+  for (int i = 0; i < kAhead; ++i) {
+    prefetch_next();
+  }
+  for (int64_t f = next_active(lists, 0); f < lists.features; f = next_active(lists, f + 1)) {
+    prefetch_next();
+    const int64_t first = lists.offsets[f];
+    scatter_row(lists.offsets[f + 1] - first, lists.token + first, lists.weight + first,
+                table + f * stride, n, y, y_stride);
+  }
+}
+
+// Highway dispatches functions that are no templates: three for each type of table.
 #define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                                \
   void GatherAdd##suffix(int64_t count, const int32_t* index, const Real* weight,                  \
                          const Stored* table, int64_t stride, int64_t n, Real* y) {                \
@@ -100,6 +172,10 @@ HWY_INLINE void dot_all(int64_t count, const int32_t* index, const Stored* table
   void GatherDot##suffix(int64_t count, const int32_t* index, const Stored* table, int64_t stride, \
                          int64_t n, const Real* x, Real* out) {                                    \
     dot_all(count, index, table, stride, n, x, out);                                               \
+  }                                                                                                \
+  void ScatterAdd##suffix(const ListView<Real>& lists, const Stored* table, int64_t stride,        \
+                          int64_t n, Real* y, int64_t y_stride) {                                  \
+    scatter_all(lists, table, stride, n, y, y_stride);                                             \
   }
 CROSSLOOM_ROW_KERNELS(Float, float, float)
 CROSSLOOM_ROW_KERNELS(Half, bfloat16_t, float)
@@ -115,6 +191,7 @@ namespace crossloom::architectures::kernels {
 #define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                             \
   HWY_EXPORT(GatherAdd##suffix);                                                                \
   HWY_EXPORT(GatherDot##suffix);                                                                \
+  HWY_EXPORT(ScatterAdd##suffix);                                                               \
   void gather_add(int64_t count, const int32_t* index, const Real* weight, const Stored* table, \
                   int64_t stride, int64_t n, Real* y) {                                         \
     HWY_DYNAMIC_DISPATCH(GatherAdd##suffix)(count, index, weight, table, stride, n, y);         \
@@ -122,6 +199,10 @@ namespace crossloom::architectures::kernels {
   void gather_dot(int64_t count, const int32_t* index, const Stored* table, int64_t stride,     \
                   int64_t n, const Real* x, Real* out) {                                        \
     HWY_DYNAMIC_DISPATCH(GatherDot##suffix)(count, index, table, stride, n, x, out);            \
+  }                                                                                             \
+  void scatter_add(const ListView<Real>& lists, const Stored* table, int64_t stride, int64_t n, \
+                   Real* y, int64_t y_stride) {                                                 \
+    HWY_DYNAMIC_DISPATCH(ScatterAdd##suffix)(lists, table, stride, n, y, y_stride);             \
   }
 CROSSLOOM_ROW_KERNELS(Float, float, float)
 CROSSLOOM_ROW_KERNELS(Half, bfloat16_t, float)

@@ -2,11 +2,13 @@
 
 #include <ATen/ops/mm.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "architectures/best_of_row.h"
-#include "architectures/kernels/dispatch.h"
+#include "architectures/kernels/best_of_row.h"
+#include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/ranges.h"
 #include "architectures/kernels/screen.h"
 #include "architectures/row_selection.h"
@@ -77,48 +79,65 @@ float largest(const std::vector<float>& norms) {
   return most;
 }
 
-/// The survivors of one row at a time, and the best of them. Weights are Stored.
-template <typename Stored>
-class RowScreen {
- public:
-  RowScreen(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t kept)
-      : x_(x.const_data_ptr<float>()),
-        weight_(stored_data<Stored>(weight)),
-        bias_(bias.const_data_ptr<float>()),
-        count_(weight.size(0)),
-        width_(weight.size(1)),
-        kept_(kept),
-        survivors_(static_cast<size_t>(count_ + kScreenLanes)) {}
-
-  /// Places, ascending, and values of token t's entries. Returns how many.
-  int64_t best(const ScreenRow& row, int64_t t, int32_t* places, float* values) {
-    const int64_t found = screen_row(row, kept_, scratch_, survivors_.data());
-    exact_.resize(static_cast<size_t>(found));
-    for (size_t j = 0; j < exact_.size(); ++j) {
-      exact_[j] = bias_[survivors_[j]];
-    }
-    gather_dot(found, survivors_.data(), weight_, width_, width_, x_ + t * width_, exact_.data());
-    const int64_t chosen = best_of_row(exact_.data(), found, kept_, heap_, places);
-    for (int64_t c = 0; c < chosen; ++c) {
-      const auto survivor = static_cast<size_t>(places[c]);
-      values[c] = exact_[survivor];
-      places[c] = survivors_[survivor];
-    }
-    return chosen;
-  }
-
- private:
-  const float* x_;
-  const Stored* weight_;
-  const float* bias_;
-  int64_t count_;
-  int64_t width_;
-  int64_t kept_;
-  std::vector<int32_t> survivors_;
-  std::vector<float> scratch_;
-  std::vector<float> exact_;
-  std::vector<Candidate<float>> heap_;
+/// Entries that can be among the kept ones: CSR rows of features, ascending.
+struct Survivors {
+  at::Tensor offsets;  // int64 [T + 1]
+  at::Tensor index;    // int32 [nnz]
 };
+
+Survivors screen_rows(const RoundedRows& inputs, const RoundedRows& weights, const at::Tensor& bias,
+                      int64_t kept) {
+  const int64_t tokens = inputs.rows.size(0);
+  const int64_t features = weights.rows.size(0);
+  const at::Tensor products = at::mm(inputs.rows, weights.rows.t());  // s, bfloat16 [T, F']
+  const auto* product = static_cast<const uint16_t*>(products.const_data_ptr());
+  const auto sum_rounding = static_cast<float>(weights.rows.size(1)) * 0x1p-22F;  // γ
+  const at::Tensor counts = at::empty({tokens}, at::kLong);
+  auto* count = counts.mutable_data_ptr<int64_t>();
+  std::vector<std::vector<int32_t>> found(static_cast<size_t>(tokens));
+  for_token_ranges(tokens, [&](Range range) {
+    std::vector<float> scratch;
+    std::vector<int32_t> places(static_cast<size_t>(features + kScreenLanes));
+    for (int64_t t = range.first; t < range.last; ++t) {
+      const auto token = static_cast<size_t>(t);
+      const ScreenRow row{
+          .products = product + t * features,
+          .bias = bias.const_data_ptr<float>(),
+          .norms = weights.near_norms.data(),
+          .error_norms = weights.error_norms.data(),
+          .count = features,
+          .input_error = inputs.error_norms[token] + sum_rounding * inputs.norms[token],
+          .input_norm = inputs.norms[token]};
+      count[t] = screen_row(row, kept, scratch, places.data());
+      found[token].assign(places.begin(), places.begin() + count[t]);
+    }
+  });
+  Survivors survivors{.offsets = at::cat({at::zeros({1}, at::kLong), counts.cumsum(0)}),
+                      .index = {}};
+  const auto* offsets = survivors.offsets.const_data_ptr<int64_t>();
+  survivors.index = at::empty({offsets[tokens]}, at::kInt);
+  auto* index = survivors.index.mutable_data_ptr<int32_t>();
+  for_token_ranges(tokens, [&](Range range) {
+    for (int64_t t = range.first; t < range.last; ++t) {
+      const auto& places = found[static_cast<size_t>(t)];
+      std::copy(places.begin(), places.end(), index + offsets[t]);
+    }
+  });
+  return survivors;
+}
+
+/// h of the survivors in float32, feature by feature: a weight row is read once for all tokens.
+at::Tensor exact_values(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                        const Survivors& survivors) {
+  const LayerCodes codes{.offsets = survivors.offsets,
+                         .index = survivors.index,
+                         .value = at::empty({survivors.index.size(0)}, at::kFloat)};
+  const auto lists = group_by_feature(codes, codes.value, weight.size(0));
+  const at::Tensor reach = at::zeros_like(codes.value);
+  run_feature_passes({{.lists = lists, .rows = x, .table = weight, .reach = reach}});
+  const at::Tensor products = at::empty_like(reach).index_copy_(0, lists.entry, reach);
+  return products.add_(bias.index_select(0, survivors.index));
+}
 
 }  // namespace
 
@@ -136,44 +155,36 @@ bool screening_pays(int64_t tokens, const at::Tensor& weight) {
 std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& weight,
                                         const at::Tensor& bias, int64_t kept) {
   const int64_t tokens = x.size(0);
-  const int64_t features = weight.size(0);
   const RoundedRows inputs = round_rows(x);
   const RoundedRows rows = round_rows(weight);
   const float product_limit = largest(inputs.norms) * largest(rows.norms);
   if (!std::isfinite(2.0F * product_limit) || !std::isfinite(bias.abs().max().item<float>())) {
     return std::nullopt;
   }
-  const at::Tensor products = at::mm(inputs.rows, rows.rows.t());  // s, bfloat16 [T, F']
-  const auto* product = static_cast<const uint16_t*>(products.const_data_ptr());
+  const Survivors survivors = screen_rows(inputs, rows, bias, kept);
+  const at::Tensor exact = exact_values(x, weight, bias, survivors);
+  const auto* offsets = survivors.offsets.const_data_ptr<int64_t>();
+  const auto* index = survivors.index.const_data_ptr<int32_t>();
+  const auto* h = exact.const_data_ptr<float>();
   const at::Tensor places = at::empty({tokens, kept}, at::kInt);
   const at::Tensor values = at::empty({tokens, kept}, at::kFloat);
   const at::Tensor counts = at::empty({tokens}, at::kLong);
   auto* place = places.mutable_data_ptr<int32_t>();
   auto* value = values.mutable_data_ptr<float>();
   auto* count = counts.mutable_data_ptr<int64_t>();
-  const float sum_rounding = static_cast<float>(weight.size(1)) * 0x1p-22F;  // γ
-  const auto screen_all = [&](auto stored) {
-    for_token_ranges(tokens, [&](Range range) {
-      RowScreen<decltype(stored)> screen(x, weight, bias, kept);
-      for (int64_t t = range.first; t < range.last; ++t) {
-        const auto token = static_cast<size_t>(t);
-        const ScreenRow row{
-            .products = product + t * features,
-            .bias = bias.const_data_ptr<float>(),
-            .norms = rows.near_norms.data(),
-            .error_norms = rows.error_norms.data(),
-            .count = features,
-            .input_error = inputs.error_norms[token] + sum_rounding * inputs.norms[token],
-            .input_norm = inputs.norms[token]};
-        count[t] = screen.best(row, t, place + t * kept, value + t * kept);
+  for_token_ranges(tokens, [&](Range range) {
+    BestScratch<float> scratch;
+    for (int64_t t = range.first; t < range.last; ++t) {
+      int32_t* chosen = place + t * kept;
+      const int64_t first = offsets[t];
+      count[t] = best_of_row(h + first, offsets[t + 1] - first, kept, scratch, chosen);
+      for (int64_t c = 0; c < count[t]; ++c) {
+        const int64_t survivor = first + chosen[c];
+        value[t * kept + c] = h[survivor];
+        chosen[c] = index[survivor];
       }
-    });
-  };
-  if (weight.scalar_type() == at::kBFloat16) {
-    screen_all(bfloat16_t{});
-  } else {
-    screen_all(float{});
-  }
+    }
+  });
   return compact_rows(places, values, counts);
 }
 

@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "architectures/kernels/best_of_row.h"
+#include "architectures/kernels/decode.h"
 #include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
-#include "architectures/kernels/sparse_rows.h"
 #include "tests/architectures/staged_step.h"
 #include "tests/support/instruction_sets.h"
 
@@ -55,15 +56,40 @@ class Kernels : public ::testing::TestWithParam<at::ScalarType> {
   }
 };
 
-TEST_P(Kernels, AddRowsEqualsADenseProduct) {
+constexpr kernels::DecodeWay kWays[] = {kernels::DecodeWay::kInPlace, kernels::DecodeWay::kPacked,
+                                        kernels::DecodeWay::kByFeature};
+
+/// Two targets; both sources write to the second one, through tables of their own.
+TEST_P(Kernels, EveryWayToDecodeEqualsDenseProductsAndGivesTheSameBits) {
   for (const Case& c : kCases) {
-    const LayerCodes codes = make_codes(c, GetParam());
-    const at::Tensor table = strided(c.features, c.columns, 2);
-    const at::Tensor y = random_tensor({c.tokens, c.columns}, GetParam(), 3);
-    const at::Tensor expected =
-        y.to(at::kDouble) + at::mm(dense(codes, c.features).to(at::kDouble), table.to(at::kDouble));
-    kernels::add_rows(codes, table, y, {0, c.tokens});
-    EXPECT_LE(distance(y.to(at::kDouble), expected), tolerance()) << "columns " << c.columns;
+    const LayerCodes early = make_codes(c, GetParam());
+    LayerCodes late = early;
+    late.value = random_tensor({early.count()}, GetParam(), 8);
+    const at::Tensor tables[] = {strided(c.features, c.columns, 2),
+                                 strided(c.features, c.columns, 4),
+                                 strided(c.features, c.columns, 5)};
+    const at::Tensor start[] = {strided(c.tokens, c.columns, 3), strided(c.tokens, c.columns, 6)};
+    const auto product = [&](const LayerCodes& codes, const at::Tensor& table) {
+      return at::mm(dense(codes, c.features).to(at::kDouble), table.to(at::kDouble));
+    };
+    const at::Tensor expected[] = {
+        start[0].to(at::kDouble) + product(early, tables[0]),
+        start[1].to(at::kDouble) + product(early, tables[1]) + product(late, tables[2])};
+    const auto decoded = [&](std::optional<kernels::DecodeWay> way) {
+      const std::vector<at::Tensor> y = {start[0].clone(), start[1].clone()};
+      kernels::run_decode(
+          {{y[0], {{&early, tables[0]}}}, {y[1], {{&early, tables[1]}, {&late, tables[2]}}}}, way);
+      return y;
+    };
+    const auto chosen = decoded({});
+    for (const auto way : kWays) {
+      const auto y = decoded(way);
+      for (size_t i = 0; i < y.size(); ++i) {
+        EXPECT_LE(distance(y[i].to(at::kDouble), expected[i]), tolerance())
+            << "columns " << c.columns << ", way " << static_cast<int>(way);
+        EXPECT_TRUE(same_bits(y[i], chosen[i])) << "columns " << c.columns;
+      }
+    }
   }
 }
 
@@ -159,6 +185,22 @@ TEST_P(Kernels, AFeaturePassDeliversEveryElementOnce) {
   }
 }
 
+TEST_P(Kernels, AFeaturePassWithoutGradientGivesTheSameReach) {
+  for (const Case& c : kCases) {
+    const LayerCodes codes = make_codes(c, GetParam());
+    const at::Tensor rows = strided(c.tokens, c.columns, 2);
+    const at::Tensor table = strided(c.features, c.columns, 5);
+    const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
+    const at::Tensor gradient = at::zeros({c.features, c.columns}, GetParam());
+    const at::Tensor reach = at::zeros_like(codes.value);
+    const at::Tensor alone = at::zeros_like(codes.value);
+    kernels::run_feature_passes(
+        {{.lists = lists, .rows = rows, .gradient = gradient, .table = table, .reach = reach}});
+    kernels::run_feature_passes({{.lists = lists, .rows = rows, .table = table, .reach = alone}});
+    EXPECT_TRUE(same_bits(reach, alone));
+  }
+}
+
 /// A table in bfloat16 counts as the float32 table of the same numbers, bit for bit.
 TEST(SparseKernels, StoredHalvesCountAsTheirNumbers) {
   for (const Case& c : kCases) {
@@ -169,9 +211,11 @@ TEST(SparseKernels, StoredHalvesCountAsTheirNumbers) {
     const at::Tensor rows = random_tensor({c.tokens, c.columns}, at::kFloat, 3);
     const at::Tensor y = rows.clone();
     const at::Tensor y_stored = rows.clone();
-    kernels::add_rows(codes, table, y, {0, c.tokens});
-    kernels::add_rows(codes, stored, y_stored, {0, c.tokens});
-    EXPECT_LE(distance(y, y_stored), 1e-5);  // panels, and so the ends of vectors, may differ
+    for (const auto way : kWays) {
+      kernels::run_decode({{y, {{&codes, table}}}}, way);
+      kernels::run_decode({{y_stored, {{&codes, stored}}}}, way);
+      EXPECT_TRUE(same_bits(y, y_stored));
+    }
     const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
     const auto run = [&](const at::Tensor& weights, const at::Tensor& gradient) {
       const at::Tensor reach = at::zeros_like(codes.value);
@@ -191,18 +235,24 @@ TEST_P(Kernels, ColumnSumsEqualAFloat64Sum) {
   EXPECT_LE(distance(kernels::column_sums(rows), rows.to(at::kDouble).sum(0)), 1e-12);
 }
 
-TEST_P(Kernels, PanelsDoNotChangeTheBitsOfASum) {
-  const Case c{20, 50, 320, 10};
+TEST_P(Kernels, ColumnSlicesAndThreadsDoNotChangeTheBitsOfADecode) {
+  const Case c{200, 50, 320, 10};
   const LayerCodes codes = make_codes(c, GetParam());
   const at::Tensor table = random_tensor({c.features, c.columns}, GetParam(), 2);
-  const at::Tensor whole = at::zeros({c.tokens, c.columns}, GetParam());
-  const at::Tensor parts = at::zeros_like(whole);
-  kernels::add_rows(codes, table, whole, {0, c.tokens});
-  for (int64_t begin = 0; begin < c.columns; begin += kernels::kColumnUnit) {
-    kernels::add_rows(codes, table.narrow(1, begin, kernels::kColumnUnit),
-                      parts.narrow(1, begin, kernels::kColumnUnit), {0, c.tokens});
+  for (const auto way : kWays) {
+    const at::Tensor whole = at::zeros({c.tokens, c.columns}, GetParam());
+    const at::Tensor parts = at::zeros_like(whole);
+    kernels::run_decode({{whole, {{&codes, table}}}}, way);
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
+    for (int64_t begin = 0; begin < c.columns; begin += kernels::kColumnUnit) {
+      kernels::run_decode({{parts.narrow(1, begin, kernels::kColumnUnit),
+                            {{&codes, table.narrow(1, begin, kernels::kColumnUnit)}}}},
+                          way);
+    }
+    at::set_num_threads(threads);
+    EXPECT_TRUE(same_bits(whole, parts));
   }
-  EXPECT_TRUE(same_bits(whole, parts));
 }
 
 template <typename Real, typename Stored>
@@ -227,6 +277,18 @@ void check_row_kernels(double tolerance) {
                         y.mutable_data_ptr<Real>());
     kernels::gather_dot(count, index.data(), stored, stride, n, x.const_data_ptr<Real>(),
                         out.mutable_data_ptr<Real>());
+    const std::vector<int64_t> offsets = {0, 2, 2, 5};  // of features 0, 1, 2
+    const std::vector<int32_t> tokens = {0, 2, 0, 1, 2};
+    const at::Tensor scattered = at::zeros({3, n}, type);
+    kernels::scatter_add({offsets.data(), tokens.data(), weight.const_data_ptr<Real>(), 3}, stored,
+                         stride, n, scattered.mutable_data_ptr<Real>(), n);
+    const at::Tensor by_feature = at::zeros({3, 3}, at::kDouble);  // [token, feature]
+    for (int64_t j = 0; j < count; ++j) {
+      by_feature[tokens[static_cast<size_t>(j)]][j < 2 ? 0 : 2] = weight[j];
+    }
+    const at::Tensor product =
+        at::mm(by_feature, table.narrow(0, 0, 3).narrow(1, 0, n).to(at::kDouble));
+    EXPECT_LE(distance(scattered.to(at::kDouble), product), tolerance) << "n " << n;
     EXPECT_LE(distance(y.to(at::kDouble), sum), tolerance) << "n " << n;
     EXPECT_LE(distance(out.to(at::kDouble), dots), tolerance) << "n " << n;
   }
@@ -254,6 +316,49 @@ TEST(FeaturePasses, EveryInstructionSetEqualsDenseProducts) {
   });
 }
 
+template <typename Real>
+std::vector<int32_t> sorted_best(const std::vector<Real>& row, int64_t kept) {
+  std::vector<int32_t> places;
+  for (size_t i = 0; i < row.size(); ++i) {
+    if (row[i] > 0) {
+      places.push_back(static_cast<int32_t>(i));
+    }
+  }
+  std::stable_sort(places.begin(), places.end(), [&](int32_t a, int32_t b) {
+    return row[static_cast<size_t>(a)] > row[static_cast<size_t>(b)];
+  });
+  places.resize(std::min(places.size(), static_cast<size_t>(kept)));
+  std::sort(places.begin(), places.end());
+  return places;
+}
+
+template <typename Real>
+void check_best_of_row() {
+  kernels::BestScratch<Real> scratch;
+  for (const int64_t n : {0, 1, 7, 16, 33, 1000}) {
+    for (const int64_t kept : {1, 2, 8, 40}) {
+      for (const double levels : {2.0, 20.0, 1e6}) {  // few levels: many ties
+        const at::Tensor random = random_tensor({n}, c10::CppTypeToScalarType<Real>::value,
+                                                static_cast<uint64_t>(n + kept));
+        const at::Tensor values = (random * levels).round();
+        const Real* data = values.const_data_ptr<Real>();
+        std::vector<int32_t> places(static_cast<size_t>(kept));
+        places.resize(
+            static_cast<size_t>(kernels::best_of_row(data, n, kept, scratch, places.data())));
+        EXPECT_EQ(places, sorted_best(std::vector<Real>(data, data + n), kept))
+            << "n " << n << ", kept " << kept << ", levels " << levels;
+      }
+    }
+  }
+}
+
+TEST(BestOfRow, EveryInstructionSetEqualsASort) {
+  crossloom::test::for_every_instruction_set([] {
+    check_best_of_row<float>();
+    check_best_of_row<double>();
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Kernels, ::testing::Values(at::kFloat, at::kDouble));
 
 TEST(SparseKernels, GroupsAscendByToken) {
@@ -267,20 +372,15 @@ TEST(SparseKernels, GroupsAscendByToken) {
   EXPECT_THROW(kernels::group_by_feature(codes, codes.value, 3), InternalError);
 }
 
-TEST(SparseKernels, PanelsFitTheBudgetOrTakeAllColumns) {
-  EXPECT_EQ(kernels::panel_columns(576, 576, 4) % kernels::kColumnUnit, 0);
-  EXPECT_EQ(kernels::panel_columns(10, 576, 4), 576);
-  EXPECT_EQ(kernels::panel_columns(1 << 20, 576, 4), 576);  // not even one unit fits
-}
-
 TEST(SparseKernels, OtherScalarTypesAndShapesAreRefused) {
   const LayerCodes codes = make_codes({4, 6, 8, 2}, at::kFloat);
   const at::Tensor table = at::zeros({6, 8}, at::kFloat);
-  const kernels::Range all{0, 4};
-  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({5, 8}, at::kFloat), all), InternalError);
-  EXPECT_THROW(kernels::add_rows(codes, table, at::zeros({4, 8}, at::kDouble), all), InternalError);
-  EXPECT_THROW(kernels::add_rows(codes, table.t(), at::zeros({4, 6}, at::kFloat), all),
-               InternalError);
+  const auto decode = [&](const at::Tensor& rows, const at::Tensor& y) {
+    kernels::run_decode({{y, {{&codes, rows}}}});
+  };
+  EXPECT_THROW(decode(table, at::zeros({5, 8}, at::kFloat)), InternalError);
+  EXPECT_THROW(decode(table, at::zeros({4, 8}, at::kDouble)), InternalError);
+  EXPECT_THROW(decode(table.t(), at::zeros({4, 6}, at::kFloat)), InternalError);
 }
 
 }  // namespace
