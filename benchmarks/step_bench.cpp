@@ -3,11 +3,12 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
+#include <map>
 
 #include "architectures/parameter_count.h"
 #include "benchmarks/eager_step.h"
 #include "benchmarks/probes.h"
-#include "benchmarks/process_memory.h"
+#include "common/process_memory.h"
 
 namespace crossloom::benchmarks {
 namespace {
@@ -64,11 +65,14 @@ class Measurement {
     while (std::ssize(blocks_) < wanted && discarded_ < kMostDiscarded * options_.blocks) {
       const bool quiet_before = probes.noise.is_quiet();
       const double gemm_before = probes.gemm.gflops();
+      const int64_t faults_before = page_faults();
       const double seconds = seconds_of([&] {
         for (int64_t i = 0; i < options_.steps; ++i) {
           run_();
         }
       });
+      page_faults_ += page_faults() - faults_before;
+      steps_ += options_.steps;
       const double gemm = 0.5 * (gemm_before + probes.gemm.gflops());
       if (probes.noise.is_quiet() && quiet_before) {
         blocks_.push_back({seconds / static_cast<double>(options_.steps), gemm});
@@ -99,6 +103,9 @@ class Measurement {
   }
   double first_loss() const { return first_loss_; }
   int64_t discarded() const { return discarded_; }
+  double page_faults_per_step() const {
+    return steps_ > 0 ? static_cast<double>(page_faults_) / static_cast<double>(steps_) : 0.0;
+  }
 
  private:
   const StepBenchOptions& options_;
@@ -107,6 +114,8 @@ class Measurement {
   double first_loss_ = 0.0;
   std::vector<Block> blocks_;
   int64_t discarded_ = 0;
+  int64_t page_faults_ = 0;
+  int64_t steps_ = 0;
   std::string noise_;
 };
 
@@ -141,16 +150,25 @@ double moved_bytes(const StepShape& shape) {
   return 2.0 * (weight + moment * (shape.beta1 > 0.0 ? 2.0 : 1.0));
 }
 
-double floor_seconds(const StepBench& bench) {
+/// Floors of the stages, by their names in FastStep::stages.
+std::map<std::string, double> stage_floors(const StepBench& bench) {
   const auto t = static_cast<double>(bench.shape.tokens);
   const auto l = static_cast<double>(bench.shape.layers);
   const auto d = static_cast<double>(bench.shape.width);
   const auto f = static_cast<double>(bench.shape.features);
   const auto k = static_cast<double>(bench.shape.kept);
-  const double flop =
-      2.0 * t * l * d * f + 6.0 * t * pairs_of(bench.shape) * k * d + 2.0 * t * l * k * d;
-  return 1e-9 * flop / bench.gemm_gflops +
-         1e-9 * moved_bytes(bench.shape) * static_cast<double>(bench.parameters) / bench.copy_gbs;
+  const auto product = [&](double flop) { return 1e-9 * flop / bench.gemm_gflops; };
+  const auto update = [&](double parameters) {
+    return 1e-9 * moved_bytes(bench.shape) * parameters / bench.copy_gbs;
+  };
+  const double pairs = pairs_of(bench.shape);
+  const double encoders = l * d * f;
+  return {
+      {"encode and select", product(2.0 * t * encoders)},
+      {"decode", product(2.0 * t * pairs * k * d)},
+      {"decode backward, applied",
+       product(4.0 * t * pairs * k * d) + update(static_cast<double>(bench.parameters) - encoders)},
+      {"encode backward, applied", product(2.0 * t * l * k * d) + update(encoders)}};
 }
 
 /// Alternates block by block, or where both sides do not fit, in two rounds with one in memory.
@@ -197,19 +215,28 @@ StepBench bench_step(const StepBenchOptions& options) {
       fast.median_of([](const Block& block) { return block.step_s * block.gemm_gflops; });
   bench.copy_gbs = probes.memory.copy_gbs();
   bench.read_gbs = probes.memory.read_gbs();
-  bench.floor_s = floor_seconds(bench);
+  bench.page_faults = fast.page_faults_per_step();
+  auto floors = stage_floors(bench);
+  for (const auto& [name, seconds] : floors) {
+    bench.floor_s += seconds;
+  }
   bench.discarded_blocks = fast.discarded() + eager.discarded();
   FastStep apart(shape, inputs);
   for (int64_t step = 1; step <= std::max<int64_t>(2, options.warm_up_steps); ++step) {
-    bench.stages = apart.stages(inputs, step);
+    bench.stages.clear();
+    for (const auto& [name, seconds] : apart.stages(inputs, step)) {
+      bench.stages.push_back({name, seconds, floors[name]});
+    }
   }
   return bench;
 }
 
 Json StepBench::to_json() const {
   Json parts = Json::object();
-  for (const auto& [name, seconds] : stages) {
-    parts[name] = seconds;
+  for (const auto& stage : stages) {
+    parts[stage.name] = {
+        {"seconds", stage.seconds},
+        {"share_of_floor", stage.floor_s > 0.0 ? Json(stage.floor_s / stage.seconds) : Json()}};
   }
   return {{"name", "step " + shape.architecture},
           {"shape", shape_json(shape)},
@@ -228,6 +255,7 @@ Json StepBench::to_json() const {
           {"share_of_floor", floor_s / fast_s},
           {"stages", parts},
           {"peak_bytes", peak_bytes > 0.0 ? Json(peak_bytes) : Json()},
+          {"page_faults_per_step", page_faults},
           {"discarded_blocks", discarded_blocks}};
 }
 
@@ -243,14 +271,17 @@ std::string StepBench::text() const {
   if (eager_s > 0.0) {
     text += fmt::format("  eager   {:8.3f} s   {:.2f} times as long\n", eager_s, eager_s / fast_s);
   }
-  for (const auto& [name, seconds] : stages) {
-    text += fmt::format("    {:<26} {:8.3f} s   {:4.0f} GEMM-equivalents\n", name, seconds,
-                        seconds * gemm_gflops);
+  for (const auto& stage : stages) {
+    text += fmt::format("    {:<26} {:8.3f} s   {:4.0f} GEMM-equivalents", stage.name,
+                        stage.seconds, stage.seconds * gemm_gflops);
+    text += stage.floor_s > 0.0
+                ? fmt::format("   {:3.0f} % of its floor\n", 100.0 * stage.floor_s / stage.seconds)
+                : "\n";
   }
   return text + fmt::format(
                     "  probes: GEMM {:.0f} GFLOP/s, copy {:.1f} GB/s, read {:.1f} GB/s; {} "
-                    "blocks disturbed\n",
-                    gemm_gflops, copy_gbs, read_gbs, discarded_blocks);
+                    "blocks disturbed; {:.0f} page faults in a step\n",
+                    gemm_gflops, copy_gbs, read_gbs, discarded_blocks, page_faults);
 }
 
 }  // namespace crossloom::benchmarks

@@ -1,11 +1,14 @@
 // A training step in units that do not depend on the machine, and against the eager step.
 //
 //   GEMM-equivalents = step seconds × GFLOP/s of a 2048³ float32 product probed around the step
-//   floor = (2 T L D F + 6 T·pairs·K·D + 2 T L K D) FLOP at the probed product rate
-//           + the bytes an update moves per parameter, weight and moments read and written (24 in
-//             float32, 8 with bfloat16 weights and 8-bit moments), at the probed copy rate
+//   floor = the sum over stages of FLOP at the probed product rate, and of the bytes that updates
+//           move, weight and moments read and written (24 per parameter in float32, 8 with bfloat16
+//           weights and 8-bit moments), at the probed copy rate:
+//     encode and select   2 T L D F             decode            2 T·pairs·K·D
+//     decode backward     4 T·pairs·K·D + update of decoders
+//     encode backward     2 T L K D + update of encoders
 //
-// (encoder; decode and its two backward products; encoder gradient.) The floor counts every product
+// The floor counts every product
 // at the rate of a dense one, so a sparse step cannot reach it; the encoder's bfloat16 screen can
 // beat its part. Blocks of steps alternate between the two sides; a block during which the noise
 // probe fell is discarded.
@@ -24,6 +27,12 @@ struct StepBenchOptions {
   int64_t warm_up_steps = 2;  // of each side
 };
 
+struct StageBench {
+  std::string name;
+  double seconds = 0.0;
+  double floor_s = 0.0;  // 0: has none
+};
+
 struct StepBench {
   StepShape shape;
   int64_t parameters = 0;
@@ -33,8 +42,9 @@ struct StepBench {
   double gemm_gflops = 0.0, copy_gbs = 0.0, read_gbs = 0.0;
   double gemm_equivalents = 0.0;  // median over blocks
   double floor_s = 0.0;
-  std::vector<std::pair<std::string, double>> stages{};  // seconds
-  double peak_bytes = 0.0;                               // with the fast side alone; 0: unknown
+  std::vector<StageBench> stages{};
+  double peak_bytes = 0.0;   // with the fast side alone; 0: unknown
+  double page_faults = 0.0;  // of a fast step after the first ones: fresh memory it asked for
   int64_t discarded_blocks = 0;
 
   Json to_json() const;

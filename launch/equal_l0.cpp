@@ -40,6 +40,26 @@ void add_point(Curve& curve, const Json& result) {
   }
 }
 
+std::vector<EqualL0> best_first(std::vector<EqualL0> rows) {
+  const auto key = [](const EqualL0& row) {
+    return std::make_tuple(row.l0, row.nmse.empty(), mean(row.nmse));
+  };
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  return rows;
+}
+
+std::string mean_text(const EqualL0& row) {
+  if (row.nmse.empty()) {
+    return "not between its points";
+  }
+  const auto deviation =
+      row.nmse.size() < 2
+          ? std::string()
+          : fmt::format(" ± {:.4f} ({} seeds)", sample_deviation(row.nmse), row.nmse.size());
+  return fmt::format("{:.4f}{}", mean(row.nmse), deviation);
+}
+
 }  // namespace
 
 std::vector<EqualL0> compare_at_equal_l0(const std::vector<Json>& results,
@@ -82,26 +102,22 @@ Json comparison_json(const std::vector<EqualL0>& rows) {
 }
 
 std::string comparison_text(const std::vector<EqualL0>& rows) {
-  auto ordered = rows;
-  const auto key = [](const EqualL0& row) {
-    return std::make_tuple(row.l0, row.nmse.empty(), mean(row.nmse));
-  };
-  std::stable_sort(ordered.begin(), ordered.end(),
-                   [&](const auto& a, const auto& b) { return key(a) < key(b); });
   std::string text;
   double heading = 0.0;
-  for (const auto& row : ordered) {
+  for (const auto& row : best_first(rows)) {
     if (row.l0 != heading) {
       text += fmt::format("NMSE at L0 {}\n", row.l0);
       heading = row.l0;
     }
-    const auto deviation =
-        row.nmse.size() < 2
-            ? std::string()
-            : fmt::format(" ± {:.4f} ({} seeds)", sample_deviation(row.nmse), row.nmse.size());
-    text += row.nmse.empty()
-                ? fmt::format("  {:<28} not between its points\n", row.entry)
-                : fmt::format("  {:<28} {:.4f}{}\n", row.entry, mean(row.nmse), deviation);
+    text += fmt::format("  {:<28} {}\n", row.entry, mean_text(row));
+  }
+  return text;
+}
+
+std::string comparison_markdown(const std::vector<EqualL0>& rows) {
+  std::string text = "| entry | L0 | NMSE |\n|---|---|---|\n";
+  for (const auto& row : best_first(rows)) {
+    text += fmt::format("| {} | {} | {} |\n", row.entry, row.l0, mean_text(row));
   }
   return text;
 }

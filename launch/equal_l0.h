@@ -28,5 +28,7 @@ Json comparison_json(const std::vector<EqualL0>& rows);
 
 /// For the console, best first within an L0.
 std::string comparison_text(const std::vector<EqualL0>& rows);
+/// The same as a Markdown table.
+std::string comparison_markdown(const std::vector<EqualL0>& rows);
 
 }  // namespace crossloom::launch

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 
 #include "common/log.h"
@@ -42,6 +43,13 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, -1);  // never
 }
 
+/// Tensors of 2 MB and more lie on huge pages: rows of large tables are far apart, and with small
+/// pages nearly each of them costs a walk through the page tables. LibTorch's allocator reads this
+/// variable once, before its first tensor.
+void use_huge_pages() {
+  setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
+}
+
 int report(const MpiEnvironment& mpi, const std::string& text, int code) {
   if (mpi.size() > 1) {
     std::fprintf(stderr, "[rank %d of %d] %s", mpi.rank(), mpi.size(), text.c_str());
@@ -57,6 +65,7 @@ int report(const MpiEnvironment& mpi, const std::string& text, int code) {
 
 int run_program(int argc, char** argv) {
   keep_freed_memory();
+  use_huge_pages();
   MpiEnvironment mpi(&argc, &argv);
   log::set_speaker(mpi.rank(), mpi.size());
   try {

@@ -57,7 +57,7 @@ struct PromptRecord : Options {
 };
 
 std::string hash_of_file(const std::string& path) {
-  return hex(xxh3(MappedFile(path).bytes()));
+  return hex(xxh3_of_file(path));
 }
 
 PromptRecord make_record(const PromptsOptions& options, const data::TextSource& text) {

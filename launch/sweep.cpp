@@ -15,6 +15,7 @@
 #include "launch/sweep_table.h"
 #include "launch/train_run.h"
 #include "launch/trained_session.h"
+#include "trainer/memory_plan.h"
 
 namespace crossloom::launch {
 namespace {
@@ -132,7 +133,7 @@ std::string Sweep::plan() const {
     const auto& options = points_[i].options;
     text += fmt::format("  {:<44} {:<20} {:>12} parameters  {}\n", points_[i].id,
                         options.transcoder.architecture, parameters_[i], state_name(states_[i]));
-    largest = std::max(largest, checkpoint_bytes(options, parameters_[i]));
+    largest = std::max(largest, trainer::checkpoint_bytes(options, parameters_[i]));
     ++count[states_[i]];
   }
   return text +
@@ -142,6 +143,11 @@ std::string Sweep::plan() const {
 }
 
 void Sweep::run() {
+  communicator_.agree([&] {
+    if (communicator_.rank() == 0) {
+      lock_.emplace(inputs_.file.output);
+    }
+  });
   read_finished();
   for (size_t i = 0; i < points_.size(); ++i) {
     if (states_[i] != PointState::kFinished) {
@@ -153,10 +159,31 @@ void Sweep::run() {
   report();  // also when everything was there
   if (communicator_.rank() == 0) {
     const auto results = present();
-    fmt::print("{}{}written: {}/table.csv, table.json, pareto.svg\n",
+    fmt::print("{}{}written: {}/table.csv, table.json, table.md, pareto.svg\n",
                table_text(make_table(results)),
                comparison_text(compare_at_equal_l0(results, equal_l0_)), inputs_.file.output);
   }
+  refuse_failures();
+}
+
+void Sweep::refuse_failures() const {
+  communicator_.agree([&] {
+    std::vector<std::string> failed;
+    for (const auto& result : present()) {
+      if (result.contains("failed")) {
+        failed.push_back(result.value("id", ""));
+      }
+    }
+    if (!failed.empty() && communicator_.rank() == 0) {
+      throw DataError(
+          {.what = fmt::format("{} of {} points diverged", failed.size(), points_.size()),
+           .expected = "",
+           .got = fmt::format("{}", fmt::join(failed, ", ")),
+           .where = inputs_.file.output,
+           .hint = "The table has the others, and why these stopped. Remove a point's "
+                   "folder to train it again."});
+    }
+  });
 }
 
 void Sweep::read_finished() {

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/folder_lock.h"
 #include "launch/sweep_point.h"
 
 namespace crossloom::launch {
@@ -22,7 +24,8 @@ class Sweep {
   /// One line per point with its parameters and state. Rank 0, after check().
   std::string plan() const;
 
-  /// Trains and evaluates what is not finished; reports after every point. Collective.
+  /// Trains and evaluates what is not finished; reports after every point. Collective. A point
+  /// whose training diverged counts as finished; throws DataError at the end naming these.
   void run();
 
  private:
@@ -31,6 +34,7 @@ class Sweep {
   void count_parameters();
   void read_finished();
   void report() const;
+  void refuse_failures() const;
   std::vector<Json> present() const;
 
   Communicator& communicator_;
@@ -41,6 +45,7 @@ class Sweep {
   std::vector<Json> results_;        // null: not there yet; rank 0 has all
   std::vector<double> equal_l0_;     // where entries are compared
   std::string title_;
+  std::optional<FolderLock> lock_;  // rank 0, while it runs
 };
 
 }  // namespace crossloom::launch

@@ -9,9 +9,11 @@
 
 #include "common/checkpoint_folder.h"
 #include "common/hash.h"
+#include "common/log.h"
 #include "common/output_file.h"
 #include "launch/graph_scores.h"
 #include "launch/train_run.h"
+#include "trainer/guard.h"
 
 namespace crossloom::launch {
 namespace {
@@ -242,11 +244,24 @@ Json run_point(SweepInputs& inputs, const SweepPoint& point, Communicator& commu
                       {{"id", point.id}, {"config_hash", config_hash(config)}, {"config", config}});
     }
   });
+  std::string failed;
   const int threads = at::get_num_threads();
-  train_run(point.options, inputs.shards, communicator);
+  try {
+    train_run(point.options, inputs.shards, communicator);
+  } catch (const trainer::Diverged& error) {  // on all ranks
+    if (writes) {
+      log::warning(fmt::format("{}: {}", point.id, error.what()));
+    }
+    failed = error.report().what;
+  }
   at::set_num_threads(threads);  // deterministic training leaves one
   const auto trained_at = std::chrono::steady_clock::now();
-  Json result = measure(inputs, point, communicator);
+  Json result{{"reconstruction", Json::object()}};
+  if (failed.empty()) {
+    result = measure(inputs, point, communicator);
+  } else {
+    result["failed"] = failed;
+  }
   const double measuring =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - trained_at).count();
   result.update({{"id", point.id},

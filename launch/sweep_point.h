@@ -1,7 +1,7 @@
 // One point of a sweep: trained, evaluated, its result written. A point's folder is a run folder
 // (trainer/CHECKPOINT.md) with two files more:
 //   point.json    {"id", "config_hash", "config"}: written before training; a point is what it says
-//   result.json   written last; a point with one is finished
+//   result.json   written last; a point with one is finished. {"failed": why}: training diverged
 // The hash covers all that decides the numbers (options, data, what is measured), not the program's
 // version, paths or intervals.
 #pragma once

@@ -49,6 +49,9 @@ ParetoPlot plot_of(const std::vector<Json>& results, const std::string& title) {
   std::map<std::string, std::vector<std::string>> order;  // entry → its groups likewise
   std::map<std::string, std::map<std::string, Group>> groups;
   for (const auto& result : results) {
+    if (result.contains("failed")) {
+      continue;
+    }
     const auto entry = result.value("entry", "");
     const auto varied = json_part(result, "varied").dump();
     if (!order.contains(entry)) {
@@ -81,12 +84,16 @@ void write_report(const std::string& folder, const std::vector<Json>& results,
                   const std::string& title, const std::vector<double>& equal_l0) {
   const std::filesystem::path place(folder);
   const auto table = make_table(results);
-  write_file((place / "table.csv").string(), table_csv(table));
   Json json = table_json(table);
+  std::string markdown = table_markdown(table);
   if (!equal_l0.empty()) {
-    json["equal_l0"] = comparison_json(compare_at_equal_l0(results, equal_l0));
+    const auto comparison = compare_at_equal_l0(results, equal_l0);
+    json["equal_l0"] = comparison_json(comparison);
+    markdown += fmt::format("\n{}", comparison_markdown(comparison));
   }
+  write_file((place / "table.csv").string(), table_csv(table));
   write_json_file((place / "table.json").string(), json);
+  write_file((place / "table.md").string(), markdown);
   write_file((place / "pareto.svg").string(), pareto_svg(plot_of(results, title)));
 }
 

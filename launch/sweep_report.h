@@ -1,5 +1,5 @@
-// What a sweep leaves for people: table.csv, table.json and pareto.svg in its folder, written after
-// every point, so that an interrupted sweep has them too.
+// What a sweep leaves for people: table.csv, table.json, table.md and pareto.svg in its folder,
+// written after every point, so that an interrupted sweep has them too.
 #pragma once
 
 #include <string>
@@ -14,8 +14,8 @@ namespace crossloom::launch {
 /// mean with the standard deviation (n − 1) as error bars.
 ParetoPlot plot_of(const std::vector<Json>& results, const std::string& title);
 
-/// Each file atomically; with `equal_l0`, table.json also holds the entries at equal L0. Throws
-/// DataError.
+/// Each file atomically; with `equal_l0`, table.json and table.md also hold the entries at equal
+/// L0. Throws DataError.
 void write_report(const std::string& folder, const std::vector<Json>& results,
                   const std::string& title, const std::vector<double>& equal_l0 = {});
 

@@ -23,6 +23,7 @@ constexpr Measure kMeasures[] = {
     {"kl_mean_ablated", "/replacement/mean_ablated/kl"},
     {"replacement_score", "/graphs/replacement_score"},
     {"completeness", "/graphs/completeness"},
+    {"failed", "/failed"},
     {"seconds", "/seconds/total"},
 };
 
@@ -94,8 +95,27 @@ constexpr Look kLooks[] = {
     {"top1", "top-1 %", percent},
     {"replacement_score", "replacement", rounded<4>},
     {"completeness", "completeness", rounded<4>},
+    {"failed", "failed", plain},
     {"seconds", "time", [](const Json& value) { return human_seconds(value.get<double>()); }},
 };
+
+/// The columns for reading, each with its heading and a cell per row.
+std::vector<std::vector<std::string>> reading_columns(const SweepTable& table) {
+  std::vector<std::vector<std::string>> columns;
+  for (const auto& look : kLooks) {
+    const int64_t c = table.column(look.column);
+    if (c < 0) {
+      continue;
+    }
+    auto& cells = columns.emplace_back();
+    cells.emplace_back(look.heading);
+    for (const auto& row : table.rows) {
+      const Json& value = row[static_cast<size_t>(c)];
+      cells.push_back(value.is_null() ? "" : look.text(value));
+    }
+  }
+  return columns;
+}
 
 }  // namespace
 
@@ -159,26 +179,36 @@ Json table_json(const SweepTable& table) {
 
 std::string table_text(const SweepTable& table) {
   std::vector<std::string> lines(table.rows.size() + 1);
-  for (const auto& look : kLooks) {
-    const int64_t c = table.column(look.column);
-    if (c < 0) {
-      continue;
-    }
-    std::vector<std::string> cells{look.heading};
-    for (const auto& row : table.rows) {
-      const Json& value = row[static_cast<size_t>(c)];
-      cells.push_back(value.is_null() ? "" : look.text(value));
-    }
+  for (const auto& cells : reading_columns(table)) {
     size_t width = 0;
     for (const auto& cell : cells) {
       width = std::max(width, cell.size());
     }
+    const bool first = lines.front().empty();
     for (size_t i = 0; i < lines.size(); ++i) {
-      lines[i] += c == 0 ? fmt::format("{:<{}}", cells[i], width)
-                         : fmt::format("  {:>{}}", cells[i], width);
+      lines[i] +=
+          first ? fmt::format("{:<{}}", cells[i], width) : fmt::format("  {:>{}}", cells[i], width);
     }
   }
   return fmt::format("{}\n", fmt::join(lines, "\n"));
+}
+
+std::string table_markdown(const SweepTable& table) {
+  const auto columns = reading_columns(table);
+  std::string text;
+  for (size_t i = 0; i <= table.rows.size(); ++i) {
+    for (const auto& cells : columns) {
+      text += fmt::format("| {} ", cells[i]);
+    }
+    text += "|\n";
+    if (i == 0) {
+      for (size_t c = 0; c < columns.size(); ++c) {
+        text += "|---";
+      }
+      text += "|\n";
+    }
+  }
+  return text;
 }
 
 }  // namespace crossloom::launch

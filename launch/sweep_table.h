@@ -1,4 +1,5 @@
-// The results of a sweep as one table: for spreadsheets (CSV), programs (JSON) and the console.
+// The results of a sweep as one table: for spreadsheets (CSV), programs (JSON), documents
+// (Markdown) and the console.
 #pragma once
 
 #include <string>
@@ -24,6 +25,8 @@ SweepTable make_table(const std::vector<Json>& results);
 std::string table_csv(const SweepTable& table);
 /// {"columns": […], "rows": [{column: value}, …]}
 Json table_json(const SweepTable& table);
+/// For Markdown documents: as table_text.
+std::string table_markdown(const SweepTable& table);
 /// Aligned, rounded for reading, the columns that matter most.
 std::string table_text(const SweepTable& table);
 

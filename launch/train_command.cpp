@@ -2,9 +2,11 @@
 #include "architectures/parameter_count.h"
 #include "common/format.h"
 #include "common/log.h"
+#include "common/process_memory.h"
 #include "data/shard_set.h"
 #include "launch/commands.h"
 #include "launch/train_run.h"
+#include "trainer/memory_plan.h"
 #include "trainer/trainer.h"
 
 namespace crossloom::launch {
@@ -15,14 +17,18 @@ void print_costs(const trainer::TrainOptions& options, const data::ShardSet& sha
                                              options.transcoder.features};
   architectures::Registry::instance().check(options.transcoder);
   const int64_t parameters = architectures::parameter_count(options.transcoder, shape);
-  const double checkpoint = checkpoint_bytes(options, parameters);
-  const double weights = checkpoint / 3.0;
-  // Weights and gradients on every rank, partial gradients in flight, moments on their owners.
-  const double memory = weights * (ranks == 1 ? 2.0 : 3.0) + 2.0 * weights / ranks;
+  const auto plan = trainer::plan_memory(options, shape, parameters, shards, ranks);
+  const double process = resident_memory_bytes();  // the program and its libraries
   log::info("{}: L = {}, D = {}, F = {}", options.transcoder.architecture, shape.layers,
             shape.width, shape.features);
-  log::info("{} parameters; {} per rank besides batches; {} per checkpoint", parameters,
-            human_bytes(memory), human_bytes(checkpoint));
+  log::info("{} parameters; {} per checkpoint", parameters,
+            human_bytes(trainer::checkpoint_bytes(options, parameters)));
+  log::info(
+      "peak memory of a rank, about: {} = weights {} + moments {} + gradients {} + rows {} + "
+      "step {} + program {}",
+      human_bytes(plan.total() + process), human_bytes(plan.weights), human_bytes(plan.moments),
+      human_bytes(plan.gradients), human_bytes(plan.rows), human_bytes(plan.step),
+      human_bytes(process));
 }
 
 void run(trainer::TrainOptions& options, Context& context) {

@@ -19,9 +19,4 @@ trainer::TrainSummary train_run(const trainer::TrainOptions& options, const data
   return trainer::train(options, shards, communicator, evaluate);
 }
 
-double checkpoint_bytes(const trainer::TrainOptions& options, int64_t parameters) {
-  const double each = options.dtype == "float64" ? 8.0 : 4.0;
-  return 3.0 * each * static_cast<double>(parameters);  // weights and two moments
-}
-
 }  // namespace crossloom::launch

@@ -10,7 +10,4 @@ namespace crossloom::launch {
 trainer::TrainSummary train_run(const trainer::TrainOptions& options, const data::ShardSet& shards,
                                 Communicator& communicator);
 
-/// Bytes of weights and optimizer state: what a checkpoint of so many parameters takes.
-double checkpoint_bytes(const trainer::TrainOptions& options, int64_t parameters);
-
 }  // namespace crossloom::launch

@@ -67,10 +67,6 @@ void write_optimizer(const std::string& folder, const TrainingState& state, int6
                      {"total", fmt::format("{}", range.total)}});
 }
 
-uint64_t digest(const std::string& path) {
-  return xxh3(MappedFile(path).bytes());
-}
-
 Json read_manifest(const std::string& folder) {
   return read_json_file(in(folder, "manifest.json"), kManifestLimit_bytes);
 }
@@ -183,7 +179,8 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
   Json files = Json::array();
   const auto add = [&](const std::string& name) {
     const std::string path = in(folder, name);
-    files.push_back({{"name", name}, {"bytes", fs::file_size(path)}, {"xxh3", hex(digest(path))}});
+    files.push_back(
+        {{"name", name}, {"bytes", fs::file_size(path)}, {"xxh3", hex(xxh3_of_file(path))}});
   };
   add(kWeightsFile);
   add(kFeaturesFile);
@@ -217,7 +214,7 @@ int64_t check_same_run(const std::string& folder, const TrainingState& state) {
   }
   for (const Json& file : json_field<Json>(manifest, "files", folder)) {
     const auto path = in(folder, json_field<std::string>(file, "name", folder));
-    if (hex(digest(path)) != json_field<std::string>(file, "xxh3", folder)) {
+    if (hex(xxh3_of_file(path)) != json_field<std::string>(file, "xxh3", folder)) {
       throw DataError({.what = "A checkpoint file is damaged",
                        .expected = "the checksum of its manifest",
                        .got = "another",

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "common/error.h"
 #include "common/mean.h"
 #include "trainer/step.h"
 
@@ -17,7 +16,7 @@ constexpr int64_t kSilentLimit_steps = 10;
 void Guard::stop(const char* what, const std::string& expected, const std::string& got,
                  int64_t step) const {
   const bool penalised = options_.sparsity.weight > 0.0;
-  throw DataError(
+  throw Diverged(
       {.what = what,
        .expected = expected,
        .got = got,

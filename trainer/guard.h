@@ -4,17 +4,24 @@
 // checkpoints, which stay as they were.
 #pragma once
 
+#include "common/error.h"
 #include "trainer/train_options.h"
 
 namespace crossloom::trainer {
 
 struct StepResult;
 
+/// Training has gone wrong; thrown by all ranks alike. The data may be good.
+class Diverged : public DataError {
+ public:
+  using DataError::DataError;
+};
+
 class Guard {
  public:
   explicit Guard(const TrainOptions& options) : options_(options) {}
 
-  /// Throws DataError; `result` is the same on all ranks, so all throw alike.
+  /// Throws Diverged; `result` is the same on all ranks, so all throw alike.
   void check(const StepResult& result, int64_t step);
   /// Only whether loss and gradient norm are finite.
   void check_finite(const StepResult& result, int64_t step) const;

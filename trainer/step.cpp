@@ -8,6 +8,7 @@
 
 #include "architectures/kernels/dispatch.h"
 #include "architectures/losses.h"
+#include "common/process_memory.h"
 #include "trainer/batch_bar.h"
 #include "trainer/gradient_sink.h"
 #include "trainer/schedule.h"
@@ -78,9 +79,10 @@ void Step::keep_few_bytes() {
 void Step::keep_flat() {
   const auto& parameters = transcoder_.parameters();
   weights_.emplace(parameters, exchange_.shards());
+  adopt_parameters(parameters, *weights_);
+  return_freed_memory();  // of the parameters' first places
   adam_.emplace(options_.adam, exchange_.local_shards() * weights_->block_size(),
                 weights_->whole().scalar_type());
-  adopt_parameters(parameters, *weights_);
   if (options_.adam.clip_norm > 0.0 || exchange_.shards() > 1) {
     for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
       gradients_.emplace_back(parameters, exchange_.shards());

@@ -7,6 +7,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "architectures/kernels/load-inl.h"
@@ -19,30 +20,24 @@ using hwy::bfloat16_t;
 
 using Floats = hn::ScalableTag<float>;
 using Words = hn::RebindToUnsigned<Floats>;
+using Integers = hn::RebindToSigned<Floats>;
 using Vector = hn::Vec<Floats>;
 using WordVector = hn::Vec<Words>;
 
+constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Floats()));
+constexpr int kVectors = static_cast<int>(kStateBlock / kLanes);  // of a block
 constexpr float kTiny = 1e-30F;  // below what a squared gradient or a share of a scale matters
 
-/// A block's numbers as float32; what lies beyond the stretch's end is 0.
-struct Block {
-  HWY_ALIGN float weight[kStateBlock];
-  HWY_ALIGN float gradient[kStateBlock];
-  HWY_ALIGN float first[kStateBlock];
-  HWY_ALIGN float second[kStateBlock];
-};
-
-template <typename Body>
-HWY_INLINE void for_lanes(Body&& body) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-  for (int64_t i = 0; i < kStateBlock; i += lanes) {
-    body(i);
-  }
-}
-
-/// 32 well-mixed bits of a number (an integer hash: multiply and shift, twice).
-HWY_INLINE WordVector mix(WordVector x) {
+/// Random bits of elements element, element + 1, …: an integer hash (multiply and shift, twice) of
+/// the element's number under the key.
+HWY_INLINE WordVector random_bits(uint64_t key, int64_t element) {
   const Words d;
+  const auto number = static_cast<uint64_t>(element);
+  const auto low = static_cast<uint32_t>(number);
+  const auto high = static_cast<uint32_t>(number >> 32);
+  const uint32_t start = static_cast<uint32_t>(key >> 32) ^ (high * 0x9E3779B9U);
+  WordVector x = hn::Xor(hn::Add(hn::Iota(d, 0U), hn::Set(d, low)), hn::Set(d, start));
+  x = hn::Add(x, hn::Set(d, static_cast<uint32_t>(key)));
   x = hn::Xor(x, hn::ShiftRight<16>(x));
   x = hn::Mul(x, hn::Set(d, 0x7FEB352DU));
   x = hn::Xor(x, hn::ShiftRight<15>(x));
@@ -50,29 +45,27 @@ HWY_INLINE WordVector mix(WordVector x) {
   return hn::Xor(x, hn::ShiftRight<16>(x));
 }
 
-/// Random bits of elements element + i, of two kinds: `salt` tells them apart.
-HWY_INLINE WordVector random_bits(uint64_t key, int64_t element, uint32_t salt) {
-  const Words d;
-  const auto number = static_cast<uint64_t>(element);
-  const auto low = static_cast<uint32_t>(number);
-  const auto high = static_cast<uint32_t>(number >> 32);
-  const uint32_t start = static_cast<uint32_t>(key) ^ (high * 0x9E3779B9U) ^ salt;
-  const WordVector places = hn::Add(hn::Iota(d, 0U), hn::Set(d, low));
-  return mix(hn::Add(mix(hn::Xor(places, hn::Set(d, start))),
-                     hn::Set(d, static_cast<uint32_t>(key >> 32))));
-}
+/// The 16 of an element's random bits that weight, first and second moment round by. Those of the
+/// second moment overlap the others': each is uniform, which is all that unbiased rounding needs.
+struct WeightBits {
+  static HWY_INLINE WordVector of(WordVector bits) {
+    return hn::And(bits, hn::Set(Words(), 0xFFFFU));
+  }
+};
+struct FirstBits {
+  static HWY_INLINE WordVector of(WordVector bits) { return hn::ShiftRight<16>(bits); }
+};
+struct SecondBits {
+  static HWY_INLINE WordVector of(WordVector bits) {
+    return hn::And(hn::ShiftRight<8>(bits), hn::Set(Words(), 0xFFFFU));
+  }
+};
 
-/// 16 random bits → [0, 1).
-HWY_INLINE Vector unit(WordVector bits) {
+/// 16 random bits as a number in [0, range).
+HWY_INLINE Vector random_below(Vector range, WordVector bits) {
   const Floats d;
-  const hn::RebindToSigned<Floats> integers;
-  return hn::Mul(hn::ConvertTo(d, hn::BitCast(integers, bits)), hn::Set(d, 0x1p-16F));
-}
-HWY_INLINE WordVector low_bits(WordVector bits) {
-  return hn::And(bits, hn::Set(Words(), 0xFFFFU));
-}
-HWY_INLINE WordVector high_bits(WordVector bits) {
-  return hn::ShiftRight<16>(bits);
+  const Vector number = hn::ConvertTo(d, hn::BitCast(Integers(), bits));
+  return hn::Mul(hn::Mul(number, hn::Set(d, 0x1p-16F)), range);
 }
 
 /// √x to 12 bits or more, x ≥ 0.
@@ -81,229 +74,253 @@ HWY_INLINE Vector quick_root(Vector x) {
   return hn::Mul(x, hn::ApproximateReciprocalSqrt(positive));
 }
 
-template <typename Type>
-HWY_INLINE void load_floats(const void* from, int64_t count, float* to) {
+/// Loads of moments; `scale` counts for bytes only.
+template <typename Number>
+HWY_INLINE Vector load_moment(const Number* from, float /*scale*/) {
+  return load_as(Floats(), from);
+}
+HWY_INLINE Vector load_moment(const int8_t* from, float scale) {
   const Floats d;
-  const auto* data = static_cast<const Type*>(from);
-  if (count == kStateBlock) {
-    for_lanes([&](int64_t i) { hn::Store(load_as(d, data + i), d, to + i); });
-    return;
-  }
-  HWY_ALIGN Type whole[kStateBlock] = {};
-  std::memcpy(whole, data, static_cast<size_t>(count) * sizeof(Type));
-  for_lanes([&](int64_t i) { hn::Store(load_as(d, whole + i), d, to + i); });
+  const hn::Rebind<int8_t, Floats> bytes;
+  const Vector q = hn::ConvertTo(d, hn::PromoteTo(Integers(), hn::LoadU(bytes, from)));
+  return hn::Mul(hn::Set(d, scale / (127.0F * 127.0F)), hn::Mul(q, hn::Abs(q)));
+}
+HWY_INLINE Vector load_moment(const uint8_t* from, float scale) {
+  const Floats d;
+  const hn::Rebind<uint8_t, Floats> bytes;
+  const Vector q = hn::ConvertTo(d, hn::PromoteTo(Integers(), hn::LoadU(bytes, from)));
+  const Vector square = hn::Mul(q, q);
+  return hn::Mul(hn::Set(d, scale / (255.0F * 255.0F * 255.0F * 255.0F)), hn::Mul(square, square));
 }
 
-HWY_INLINE void store_floats(const float* from, int64_t count, void* to) {
-  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
-}
-
-/// bits(i): 16 random bits of element i.
 template <typename Bits>
-HWY_INLINE void store_halves(const float* from, int64_t count, void* to, Bits&& bits) {
-  const Floats d;
+HWY_INLINE void store_number(Vector value, WordVector /*bits*/, Bits /*which*/, float* to) {
+  hn::StoreU(value, Floats(), to);
+}
+template <typename Bits>
+HWY_INLINE void store_number(Vector value, WordVector bits, Bits /*which*/, bfloat16_t* to) {
   const Words words;
   const hn::Rebind<uint16_t, Floats> half;
-  HWY_ALIGN uint16_t rounded[kStateBlock];
-  for_lanes([&](int64_t i) {
-    const WordVector number = hn::BitCast(words, hn::Load(d, from + i));
-    const WordVector raised = hn::Add(number, bits(i));
-    hn::Store(hn::TruncateTo(half, hn::ShiftRight<16>(raised)), half, rounded + i);
-  });
-  std::memcpy(to, rounded, static_cast<size_t>(count) * sizeof(uint16_t));
+  const WordVector raised = hn::Add(hn::BitCast(words, value), Bits::of(bits));
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(raised)), half,
+             reinterpret_cast<uint16_t*>(to));
 }
 
-/// Largest magnitude of a block.
-HWY_INLINE float largest(const float* values) {
+/// Rounds down or up to a neighbouring code by chance, so that the mean of what the codes stand for
+/// is the value: up where random · (next − base) < value − base.
+HWY_INLINE Vector chosen_code(Vector below, Vector base, Vector next, Vector value, WordVector bits,
+                              float largest) {
   const Floats d;
-  Vector most = hn::Zero(d);
-  for_lanes([&](int64_t i) { most = hn::Max(most, hn::Abs(hn::Load(d, values + i))); });
+  const auto up = hn::Lt(random_below(hn::Sub(next, base), bits), hn::Sub(value, base));
+  const Vector code = hn::Add(below, hn::IfThenElseZero(up, hn::Set(d, 1.0F)));
+  return hn::Min(code, hn::Set(d, largest));
+}
+
+/// A block's moment on its way back to memory: what one kind of storage needs of all its vectors.
+template <typename Number>
+struct StoredMoment {
+  template <typename Bits>
+  static HWY_INLINE void store(const Vector* values, const Vector* /*roots*/,
+                               const WordVector* bits, Bits which, Number* to, float* /*scale*/) {
+    for (int v = 0; v < kVectors; ++v) {
+      store_number(values[v], bits[v], which, to + v * kLanes);
+    }
+  }
+};
+
+HWY_INLINE float largest_of(const Vector* values) {
+  const Floats d;
+  Vector most = hn::Abs(values[0]);
+  for (int v = 1; v < kVectors; ++v) {
+    most = hn::Max(most, hn::Abs(values[v]));
+  }
   return hn::GetLane(hn::MaxOfLanes(d, most));
 }
 
-HWY_INLINE void load_first_bytes(const void* from, int64_t count, float scale, float* to) {
-  const Floats d;
-  const hn::RebindToSigned<Floats> integers;
-  const hn::Rebind<int8_t, Floats> bytes;
-  HWY_ALIGN int8_t codes[kStateBlock] = {};
-  std::memcpy(codes, from, static_cast<size_t>(count));
-  const Vector unit_square = hn::Set(d, scale / (127.0F * 127.0F));
-  for_lanes([&](int64_t i) {
-    const Vector q = hn::ConvertTo(d, hn::PromoteTo(integers, hn::Load(bytes, codes + i)));
-    hn::Store(hn::Mul(unit_square, hn::Mul(q, hn::Abs(q))), d, to + i);
-  });
-}
-
-HWY_INLINE void load_second_bytes(const void* from, int64_t count, float scale, float* to) {
-  const Floats d;
-  const hn::RebindToSigned<Floats> integers;
-  const hn::Rebind<uint8_t, Floats> bytes;
-  HWY_ALIGN uint8_t codes[kStateBlock] = {};
-  std::memcpy(codes, from, static_cast<size_t>(count));
-  const Vector unit_fourth = hn::Set(d, scale / (255.0F * 255.0F * 255.0F * 255.0F));
-  for_lanes([&](int64_t i) {
-    const Vector q = hn::ConvertTo(d, hn::PromoteTo(integers, hn::Load(bytes, codes + i)));
-    const Vector square = hn::Mul(q, q);
-    hn::Store(hn::Mul(unit_fourth, hn::Mul(square, square)), d, to + i);
-  });
-}
-
-/// Returns the scale. `random(i)`: [0, 1) of element i.
-template <typename Random>
-HWY_INLINE float store_first_bytes(const float* from, int64_t count, void* to, Random&& random) {
-  const Floats d;
-  const hn::RebindToSigned<Floats> integers;
-  const hn::Rebind<int8_t, Floats> bytes;
-  const float scale = largest(from);
-  const Vector squares_per_unit = hn::Set(d, scale > 0.0F ? 127.0F * 127.0F / scale : 0.0F);
-  HWY_ALIGN int8_t codes[kStateBlock];
-  for_lanes([&](int64_t i) {
-    const Vector value = hn::Load(d, from + i);
-    const Vector square = hn::Mul(hn::Abs(value), squares_per_unit);
-    const Vector below = hn::Floor(quick_root(square));
-    const Vector gap = hn::MulAdd(below, hn::Set(d, 2.0F), hn::Set(d, 1.0F));
-    const Vector share =
-        hn::Mul(hn::NegMulAdd(below, below, square), hn::ApproximateReciprocal(gap));
-    const Vector step = hn::IfThenElseZero(hn::Lt(random(i), share), hn::Set(d, 1.0F));
-    const Vector code = hn::Min(hn::Add(below, step), hn::Set(d, 127.0F));
-    hn::Store(hn::DemoteTo(bytes, hn::ConvertTo(integers, hn::CopySign(code, value))), bytes,
-              codes + i);
-  });
-  std::memcpy(to, codes, static_cast<size_t>(count));
-  return scale;
-}
-
-/// As store_first_bytes, for values ≥ 0.
-template <typename Random>
-HWY_INLINE float store_second_bytes(const float* from, int64_t count, void* to, Random&& random) {
-  const Floats d;
-  const hn::RebindToSigned<Floats> integers;
-  const hn::Rebind<uint8_t, Floats> bytes;
-  const float scale = largest(from);
-  constexpr float kFourth = 255.0F * 255.0F * 255.0F * 255.0F;
-  const Vector fourths_per_unit = hn::Set(d, scale > 0.0F ? kFourth / scale : 0.0F);
-  const Vector one = hn::Set(d, 1.0F);
-  HWY_ALIGN uint8_t codes[kStateBlock];
-  for_lanes([&](int64_t i) {
-    const Vector fourth = hn::Mul(hn::Load(d, from + i), fourths_per_unit);
-    const Vector below = hn::Floor(quick_root(quick_root(fourth)));
-    const Vector square = hn::Mul(below, below);
-    const Vector next = hn::Add(below, one);
-    const Vector next_square = hn::Mul(next, next);
-    const Vector base = hn::Mul(square, square);
-    const Vector gap = hn::Sub(hn::Mul(next_square, next_square), base);
-    const Vector share = hn::Mul(hn::Sub(fourth, base), hn::ApproximateReciprocal(gap));
-    const Vector step = hn::IfThenElseZero(hn::Lt(random(i), share), one);
-    const Vector code = hn::Min(hn::Add(below, step), hn::Set(d, 255.0F));
-    hn::Store(hn::DemoteTo(bytes, hn::ConvertTo(integers, code)), bytes, codes + i);
-  });
-  std::memcpy(to, codes, static_cast<size_t>(count));
-  return scale;
-}
-
-HWY_INLINE void update(Block& block, bool has_first, const StoredCoefficients& c) {
-  const Floats d;
-  for_lanes([&](int64_t i) {
-    const Vector gradient = hn::Mul(hn::Load(d, block.gradient + i), hn::Set(d, c.adam.scale));
-    Vector first = gradient;
-    if (has_first) {
-      first = hn::MulAdd(hn::Set(d, c.adam.beta1), hn::Load(d, block.first + i),
-                         hn::Mul(hn::Set(d, c.adam.rest1), gradient));
-      hn::Store(first, d, block.first + i);
+template <>
+struct StoredMoment<int8_t> {
+  template <typename Bits>
+  static HWY_INLINE void store(const Vector* values, const Vector* /*roots*/,
+                               const WordVector* bits, Bits /*which*/, int8_t* to, float* scale) {
+    const Floats d;
+    const hn::Rebind<int8_t, Floats> bytes;
+    *scale = largest_of(values);
+    const Vector per_unit = hn::Set(d, *scale > 0.0F ? 127.0F * 127.0F / *scale : 0.0F);
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector square = hn::Mul(hn::Abs(values[v]), per_unit);
+      const Vector below = hn::Floor(quick_root(square));
+      const Vector next = hn::Add(below, hn::Set(d, 1.0F));
+      const Vector code = chosen_code(below, hn::Mul(below, below), hn::Mul(next, next), square,
+                                      Bits::of(bits[v]), 127.0F);
+      const auto whole = hn::ConvertTo(Integers(), hn::CopySign(code, values[v]));
+      hn::StoreU(hn::DemoteTo(bytes, whole), bytes, to + v * kLanes);
     }
-    const Vector second =
-        hn::MulAdd(hn::Set(d, c.adam.beta2), hn::Load(d, block.second + i),
-                   hn::Mul(hn::Mul(hn::Set(d, c.adam.rest2), gradient), gradient));
-    hn::Store(second, d, block.second + i);
-    const Vector used =
-        hn::Max(second, hn::Mul(hn::Mul(first, first), hn::Set(d, c.smallest_second)));
-    const Vector below =
-        hn::MulAdd(quick_root(used), hn::Set(d, c.adam.root), hn::Set(d, c.adam.epsilon));
-    const Vector move = hn::Mul(hn::Mul(hn::Set(d, c.adam.step_size), first),
+  }
+};
+
+template <>
+struct StoredMoment<uint8_t> {
+  /// Values ≥ 0; roots[v] ≈ √values[v].
+  template <typename Bits>
+  static HWY_INLINE void store(const Vector* values, const Vector* roots, const WordVector* bits,
+                               Bits /*which*/, uint8_t* to, float* scale) {
+    const Floats d;
+    const hn::Rebind<uint8_t, Floats> bytes;
+    constexpr float kFourth = 255.0F * 255.0F * 255.0F * 255.0F;
+    *scale = largest_of(values);
+    const float fourths = *scale > 0.0F ? kFourth / *scale : 0.0F;
+    const Vector per_unit = hn::Set(d, fourths);
+    const Vector root_per_unit = hn::Set(d, std::sqrt(fourths));
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector fourth = hn::Mul(values[v], per_unit);
+      const Vector below = hn::Floor(quick_root(hn::Mul(roots[v], root_per_unit)));
+      const Vector next = hn::Add(below, hn::Set(d, 1.0F));
+      const Vector square = hn::Mul(below, below);
+      const Vector next_square = hn::Mul(next, next);
+      const Vector code =
+          chosen_code(below, hn::Mul(square, square), hn::Mul(next_square, next_square), fourth,
+                      Bits::of(bits[v]), 255.0F);
+      hn::StoreU(hn::DemoteTo(bytes, hn::ConvertTo(Integers(), code)), bytes, to + v * kLanes);
+    }
+  }
+};
+
+/// Where a block of 64 elements lies; null first: β₁ = 0.
+template <typename WeightType, typename FirstType, typename SecondType>
+struct Block {
+  using Weight = WeightType;
+  using First = FirstType;
+  using Second = SecondType;
+
+  const float* gradient;
+  Weight* weight;
+  First* first;
+  Second* second;
+  float* first_scale;
+  float* second_scale;
+};
+
+template <bool kFirst, typename Block>
+HWY_INLINE void update_block(const Block& block, int64_t element, const StoredCoefficients& c,
+                             float root_of_smallest) {
+  const Floats d;
+  Vector first[kVectors];
+  Vector second[kVectors];
+  Vector root[kVectors];
+  WordVector bits[kVectors];
+  const float first_scale = kFirst && block.first_scale != nullptr ? *block.first_scale : 0.0F;
+  const float second_scale = block.second_scale != nullptr ? *block.second_scale : 0.0F;
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t i = v * kLanes;
+    const Vector gradient = hn::Mul(hn::LoadU(d, block.gradient + i), hn::Set(d, c.adam.scale));
+    first[v] = gradient;
+    if constexpr (kFirst) {
+      first[v] = hn::MulAdd(hn::Set(d, c.adam.beta1), load_moment(block.first + i, first_scale),
+                            hn::Mul(hn::Set(d, c.adam.rest1), gradient));
+    }
+    second[v] = hn::MulAdd(hn::Set(d, c.adam.beta2), load_moment(block.second + i, second_scale),
+                           hn::Mul(hn::Mul(hn::Set(d, c.adam.rest2), gradient), gradient));
+    root[v] = quick_root(second[v]);
+    const Vector used = hn::Max(root[v], hn::Mul(hn::Abs(first[v]), hn::Set(d, root_of_smallest)));
+    const Vector below = hn::MulAdd(used, hn::Set(d, c.adam.root), hn::Set(d, c.adam.epsilon));
+    const Vector move = hn::Mul(hn::Mul(hn::Set(d, c.adam.step_size), first[v]),
                                 hn::ApproximateReciprocal(hn::Max(below, hn::Set(d, kTiny))));
-    hn::Store(hn::Sub(hn::Load(d, block.weight + i), move), d, block.weight + i);
-  });
+    bits[v] = random_bits(c.key, element + i);
+    store_number(hn::Sub(load_as(d, block.weight + i), move), bits[v], WeightBits(),
+                 block.weight + i);
+  }
+  StoredMoment<typename Block::Second>::store(second, root, bits, SecondBits(), block.second,
+                                              block.second_scale);
+  if constexpr (kFirst) {
+    StoredMoment<typename Block::First>::store(first, root, bits, FirstBits(), block.first,
+                                               block.first_scale);
+  }
 }
 
-/// Pointer to element i of something stored as `type`.
-HWY_INLINE void* element_at(void* data, Stored type, int64_t i) {
-  const int64_t bytes = type == Stored::kFloat ? 4 : type == Stored::kHalf ? 2 : 1;
-  return static_cast<char*>(data) + i * bytes;
+/// The last block of a row, where it has fewer elements: worked on in copies that zeros fill up.
+template <bool kFirst, typename Block>
+HWY_INLINE void update_part(const Block& block, int64_t count, int64_t element,
+                            const StoredCoefficients& c, float root_of_smallest) {
+  HWY_ALIGN float gradient[kStateBlock] = {};
+  HWY_ALIGN typename Block::Weight weight[kStateBlock] = {};
+  HWY_ALIGN typename Block::First first[kStateBlock] = {};
+  HWY_ALIGN typename Block::Second second[kStateBlock] = {};
+  const auto copy = [count](const auto* from, auto* to) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(*from));
+  };
+  copy(block.gradient, gradient);
+  copy(block.weight, weight);
+  copy(block.second, second);
+  if constexpr (kFirst) {
+    copy(block.first, first);
+  }
+  update_block<kFirst>(
+      Block{gradient, weight, first, second, block.first_scale, block.second_scale}, element, c,
+      root_of_smallest);
+  copy(weight, block.weight);
+  copy(second, block.second);
+  if constexpr (kFirst) {
+    copy(first, block.first);
+  }
+}
+
+template <bool kFirst, typename Weight, typename First, typename Second>
+HWY_INLINE void update_stretch(const StoredStretch& stretch, const float* g, int64_t count,
+                               int64_t element, const StoredCoefficients& c) {
+  const float root_of_smallest = std::sqrt(c.smallest_second);
+  Block<Weight, First, Second> block{.gradient = g,
+                                     .weight = static_cast<Weight*>(stretch.weights),
+                                     .first = static_cast<First*>(stretch.first),
+                                     .second = static_cast<Second*>(stretch.second),
+                                     .first_scale = stretch.first_scales,
+                                     .second_scale = stretch.second_scales};
+  const bool has_scales = sizeof(Second) == 1;
+  int64_t i = 0;
+  for (; i + kStateBlock <= count; i += kStateBlock) {
+    update_block<kFirst>(block, element + i, c, root_of_smallest);
+    block.gradient += kStateBlock;
+    block.weight += kStateBlock;
+    block.second += kStateBlock;
+    block.second_scale += has_scales ? 1 : 0;
+    if constexpr (kFirst) {
+      block.first += kStateBlock;
+      block.first_scale += has_scales ? 1 : 0;
+    }
+  }
+  if (i < count) {
+    update_part<kFirst>(block, count - i, element + i, c, root_of_smallest);
+  }
+}
+
+template <typename Weight, typename First, typename Second>
+HWY_INLINE void update_typed(const StoredStretch& stretch, const float* g, int64_t count,
+                             int64_t element, const StoredCoefficients& c) {
+  if (stretch.first != nullptr) {
+    update_stretch<true, Weight, First, Second>(stretch, g, count, element, c);
+  } else {
+    update_stretch<false, Weight, First, Second>(stretch, g, count, element, c);
+  }
+}
+
+template <typename Weight>
+HWY_INLINE void update_weights(const StoredStretch& stretch, const float* g, int64_t count,
+                               int64_t element, const StoredCoefficients& c) {
+  switch (stretch.state_type) {
+    case Stored::kFloat:
+      return update_typed<Weight, float, float>(stretch, g, count, element, c);
+    case Stored::kHalf:
+      return update_typed<Weight, bfloat16_t, bfloat16_t>(stretch, g, count, element, c);
+    case Stored::kByte:
+      return update_typed<Weight, int8_t, uint8_t>(stretch, g, count, element, c);
+  }
 }
 
 void StoredStretchBody(const StoredStretch& stretch, const float* g, int64_t count, int64_t element,
                        const StoredCoefficients& c) {
-  constexpr uint32_t kWeightAndFirst = 0U;
-  constexpr uint32_t kSecond = 0x68E31DA4U;
-  Block block;
-  const bool has_first = stretch.first != nullptr;
-  for (int64_t begin = 0; begin < count; begin += kStateBlock) {
-    const int64_t n = std::min(kStateBlock, count - begin);
-    const int64_t number = begin / kStateBlock;
-    void* weights = element_at(stretch.weights, stretch.weight_type, begin);
-    void* first = has_first ? element_at(stretch.first, stretch.state_type, begin) : nullptr;
-    void* second = element_at(stretch.second, stretch.state_type, begin);
-    const auto bits = [&](int64_t i, uint32_t salt) {
-      return random_bits(c.key, element + begin + i, salt);
-    };
-    const auto weight_bits = [&](int64_t i) { return low_bits(bits(i, kWeightAndFirst)); };
-    const auto first_bits = [&](int64_t i) { return high_bits(bits(i, kWeightAndFirst)); };
-    const auto second_bits = [&](int64_t i) { return low_bits(bits(i, kSecond)); };
-
-    load_floats<float>(g + begin, n, block.gradient);
-    if (stretch.weight_type == Stored::kFloat) {
-      load_floats<float>(weights, n, block.weight);
-    } else {
-      load_floats<bfloat16_t>(weights, n, block.weight);
-    }
-    switch (stretch.state_type) {
-      case Stored::kFloat:
-        load_floats<float>(second, n, block.second);
-        if (has_first) {
-          load_floats<float>(first, n, block.first);
-        }
-        break;
-      case Stored::kHalf:
-        load_floats<bfloat16_t>(second, n, block.second);
-        if (has_first) {
-          load_floats<bfloat16_t>(first, n, block.first);
-        }
-        break;
-      case Stored::kByte:
-        load_second_bytes(second, n, stretch.second_scales[number], block.second);
-        if (has_first) {
-          load_first_bytes(first, n, stretch.first_scales[number], block.first);
-        }
-        break;
-    }
-    update(block, has_first, c);
-    if (stretch.weight_type == Stored::kFloat) {
-      store_floats(block.weight, n, weights);
-    } else {
-      store_halves(block.weight, n, weights, weight_bits);
-    }
-    switch (stretch.state_type) {
-      case Stored::kFloat:
-        store_floats(block.second, n, second);
-        if (has_first) {
-          store_floats(block.first, n, first);
-        }
-        break;
-      case Stored::kHalf:
-        store_halves(block.second, n, second, second_bits);
-        if (has_first) {
-          store_halves(block.first, n, first, first_bits);
-        }
-        break;
-      case Stored::kByte:
-        stretch.second_scales[number] = store_second_bytes(
-            block.second, n, second, [&](int64_t i) { return unit(second_bits(i)); });
-        if (has_first) {
-          stretch.first_scales[number] = store_first_bytes(
-              block.first, n, first, [&](int64_t i) { return unit(first_bits(i)); });
-        }
-        break;
-    }
+  if (stretch.weight_type == Stored::kFloat) {
+    update_weights<float>(stretch, g, count, element, c);
+  } else {
+    update_weights<bfloat16_t>(stretch, g, count, element, c);
   }
 }
 

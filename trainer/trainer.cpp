@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "common/checkpoint_folder.h"
+#include "common/folder_lock.h"
 #include "common/log.h"
 #include "common/mean.h"
 #include "common/output_file.h"
@@ -45,6 +46,7 @@ class Run {
         identity_{transcoder_->shape(), shards.identity(), options_to_yaml(options)} {}
 
   TrainSummary run() {
+    lock();
     const int64_t first = resume();
     describe();  // only now: a refused resume must leave the run folder as it was
     const auto split = data::split_rows(shards_, options_.loader);
@@ -63,11 +65,18 @@ class Run {
             identity_, options_};
   }
 
-  /// The run folder and its resolved options.
+  void lock() {
+    communicator_.agree([&] {
+      if (communicator_.rank() == 0) {
+        lock_.emplace(options_.output);
+      }
+    });
+  }
+
+  /// The run's resolved options.
   void describe() {
     communicator_.agree([&] {
       if (communicator_.rank() == 0) {
-        make_folders(options_.output);
         write_file((std::filesystem::path(options_.output) / "config.yaml").string(),
                    options_to_yaml(options_));
       }
@@ -178,6 +187,7 @@ class Run {
   at::Tensor target_means_;  // float64 [L, D]
   RunIdentity identity_;
   TrainSummary summary_;
+  std::optional<FolderLock> lock_;  // rank 0
 };
 
 }  // namespace

@@ -103,11 +103,17 @@ TEST(EqualL0, ReadsOffBetweenNeighboursAndNeverBeyond) {
   EXPECT_THAT(text, HasSubstr("NMSE at L0 40\n  a                            not between"));
 }
 
-TEST(SweepReport, WritesAllThreeFiles) {
+TEST(SweepReport, WritesAllFiles) {
   const test::TempFolder folder;
   write_report(folder.path(), {result("a", {{"transcoder.k", 4}}, 1, 4.0, 0.5)}, "t", {4.0});
   EXPECT_EQ(read_json_file(folder.file("table.json"), 1 << 20)["equal_l0"][0]["nmse_mean"], 0.5);
   EXPECT_THAT(test::bytes_of_file(folder.file("table.csv")), HasSubstr("a.seed-1"));
+  const auto markdown = test::bytes_of_file(folder.file("table.md"));
+  EXPECT_THAT(
+      markdown,
+      HasSubstr("| point | parameters | L0 | NMSE | dead % | time |\n|---|---|---|---|---|---|\n"));
+  EXPECT_THAT(markdown, HasSubstr("| entry | L0 | NMSE |"));
+  EXPECT_THAT(markdown, HasSubstr("| a.seed-1 | 1200 | 4.0 | 0.5000 |"));
   EXPECT_EQ(read_json_file(folder.file("table.json"), 1 << 20)["rows"].size(), 1U);
   EXPECT_EQ(test::xml_problem(test::bytes_of_file(folder.file("pareto.svg"))), "");
 }

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "common/folder_lock.h"
 #include "common/json_file.h"
 #include "tests/support/files.h"
 #include "tests/support/run_program.h"
@@ -241,6 +242,39 @@ TEST_F(Sweep, OptionsThatAPointDoesNotNameHadTheirDefaults) {
   };
   EXPECT_EQ(without("train.auxk.weight").exit_code, 0);
   expect_refusal(without("train.steps"), {"train.steps: 120", "train.steps: 20"});
+}
+
+TEST_F(Sweep, ADivergedPointIsReportedAndTheOthersAreTrained) {
+  const auto file = path("diverging.yaml");
+  test::put_file(file, fmt::format("data: {}\n"
+                                   "base:\n"
+                                   "  steps: 120\n"
+                                   "  loader: {{batch_tokens: 32, held_out_share: 0.2}}\n"
+                                   "  transcoder: {{features: 24, k: 2}}\n"
+                                   "entries:\n"
+                                   "- {{name: a, vary: {{guard.spike_factor: [1, 20]}}}}\n",
+                                   path("shards")));
+  for (const char* state : {"new", "finished"}) {
+    const auto result = test::crossloom(sweep(file, "diverging"));
+    EXPECT_EQ(result.exit_code, 1) << state << result.output;
+    for (const char* phrase :
+         {"1 of 2 points diverged", "a.spike_factor-1.seed-1", "Remove a point's folder"}) {
+      EXPECT_THAT(result.output, HasSubstr(phrase)) << state;
+    }
+    const Json rows = table("diverging");
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_TRUE(rows[0]["nmse"].is_null());
+    EXPECT_FALSE(rows[0]["failed"].get<std::string>().empty());
+    EXPECT_GT(rows[1]["nmse"].get<double>(), 0.0);
+    EXPECT_TRUE(rows[1]["failed"].is_null());
+  }
+}
+
+TEST_F(Sweep, TwoSweepsDoNotShareAFolder) {
+  const auto file = write_sweep("locked.yaml", 20, "[2]");
+  const FolderLock other(path("locked"));
+  expect_refusal(test::crossloom(sweep(file, "locked")),
+                 {"Another program works in this output folder", "locked"});
 }
 
 TEST_F(Sweep, WeightsAreKeptOnRequest) {

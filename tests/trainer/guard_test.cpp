@@ -33,11 +33,11 @@ TEST_F(Guarded, ANumberThatIsNotFinite) {
   Guard guard(options_);
   StepResult result = ordinary();
   result.loss = kNaN;
-  test::expect_error<DataError>([&] { guard.check(result, 7); },
-                                {"left the finite numbers", "step 7", "adam.learning_rate"});
+  test::expect_error<Diverged>([&] { guard.check(result, 7); },
+                               {"left the finite numbers", "step 7", "adam.learning_rate"});
   result = ordinary();
   result.gradient_norm = std::numeric_limits<double>::infinity();
-  test::expect_error<DataError>([&] { guard.check(result, 8); }, {"gradient norm inf"});
+  test::expect_error<Diverged>([&] { guard.check(result, 8); }, {"gradient norm inf"});
 }
 
 TEST_F(Guarded, ASpikeButNotASlowRise) {
@@ -48,7 +48,7 @@ TEST_F(Guarded, ASpikeButNotASlowRise) {
     EXPECT_NO_THROW(guard.check(result, step));
   }
   result.reconstruction *= 2.0 * options_.guard.spike_factor;
-  test::expect_error<DataError>([&] { guard.check(result, 61); }, {"has jumped", "spike_factor"});
+  test::expect_error<Diverged>([&] { guard.check(result, 61); }, {"has jumped", "spike_factor"});
 }
 
 TEST_F(Guarded, APenaltyThatSilencesEverything) {
@@ -59,8 +59,8 @@ TEST_F(Guarded, APenaltyThatSilencesEverything) {
   options_.steps = 300;
   options_.transcoder.init.decoder = "uniform";
   options_.adam.learning_rate = 0.05;
-  test::expect_error<DataError>([&] { test::run_training(options_, *single_); },
-                                {"silenced every feature", "sparsity.weight (100000)"});
+  test::expect_error<Diverged>([&] { test::run_training(options_, *single_); },
+                               {"silenced every feature", "sparsity.weight (100000)"});
   bool dumped = false;
   for (const auto& entry : std::filesystem::directory_iterator(options_.output)) {
     dumped = dumped || entry.path().filename().string().starts_with("stopped_at_step_");

@@ -1,9 +1,12 @@
-#include "benchmarks/process_memory.h"
+#include "common/process_memory.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
 
 #include <fstream>
 #include <string>
 
-namespace crossloom::benchmarks {
+namespace crossloom {
 namespace {
 
 /// "Name:   123 kB" of a /proc file, in bytes.
@@ -29,8 +32,22 @@ double peak_memory_bytes() {
   return kilobytes_field("/proc/self/status", "VmHWM");
 }
 
+double resident_memory_bytes() {
+  return kilobytes_field("/proc/self/status", "VmRSS");
+}
+
+int64_t page_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+void return_freed_memory() {
+  malloc_trim(0);
+}
+
 double available_memory_bytes() {
   return kilobytes_field("/proc/meminfo", "MemAvailable");
 }
 
-}  // namespace crossloom::benchmarks
+}  // namespace crossloom

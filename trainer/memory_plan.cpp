@@ -1,0 +1,81 @@
+#include "trainer/memory_plan.h"
+
+#include <algorithm>
+
+#include "trainer/parameter_states.h"
+
+namespace crossloom::trainer {
+namespace {
+
+double computed_bytes(const TrainOptions& options) {
+  return options.dtype == "float64" ? 8.0 : 4.0;
+}
+
+double weight_bytes(const TrainOptions& options) {
+  return options.weights == "bfloat16" ? 2.0 : computed_bytes(options);
+}
+
+/// Of one parameter's moments together.
+double moment_bytes(const TrainOptions& options) {
+  if (!stores_few_bytes(options)) {
+    return 2.0 * computed_bytes(options);
+  }
+  const double kept = options.adam.beta1 > 0.0 ? 2.0 : 1.0;
+  switch (stored_type(options.adam.states)) {
+    case Stored::kFloat:
+      return 4.0 * kept;
+    case Stored::kHalf:
+      return 2.0 * kept;
+    case Stored::kByte:
+      return (1.0 + 4.0 / static_cast<double>(kStateBlock)) * kept;
+  }
+  return 0.0;
+}
+
+double gradient_bytes(const TrainOptions& options, double parameters, int ranks) {
+  const double all = parameters * computed_bytes(options);
+  const double shards =
+      options.deterministic ? static_cast<double>(options.virtual_shards) : double(ranks);
+  if (shards == 1.0 && options.adam.clip_norm == 0.0) {
+    const bool several_terms = options.auxk.k > 0 || !options.matryoshka.prefixes.empty();
+    return several_terms ? all : 0.0;
+  }
+  const double travelling = shards > 1.0 ? all * shards / ranks : 0.0;
+  return all * shards / ranks + travelling / ranks;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const TrainOptions& options, const architectures::TranscoderShape& shape,
+                       int64_t parameters, const data::ShardSet& shards, int ranks) {
+  const auto n = static_cast<double>(parameters);
+  const double b = computed_bytes(options);
+  const auto layers = static_cast<double>(shape.layers);
+  const auto& identity = shards.identity();
+  const double row_bytes =
+      2.0 * layers * static_cast<double>(identity.width_in + identity.width_out) + 16.0;
+  const double tokens = static_cast<double>(options.loader.batch_tokens) / ranks;
+  const double in_shard = options.deterministic ? static_cast<double>(options.loader.batch_tokens) /
+                                                      static_cast<double>(options.virtual_shards)
+                                                : tokens;
+  const auto blocks = static_cast<double>(std::min<int64_t>(
+      options.loader.window_blocks, static_cast<int64_t>(shards.blocks().size())));
+  MemoryPlan plan;
+  plan.weights = n * weight_bytes(options);
+  plan.moments = n * moment_bytes(options) / ranks;
+  plan.gradients = gradient_bytes(options, n, ranks);
+  plan.rows = row_bytes * (blocks * static_cast<double>(shards.chunk_rows()) +
+                           tokens * static_cast<double>(options.loader.prefetch_batches + 2));
+  plan.step = 4.0 * tokens * layers * static_cast<double>(shape.width) * b +
+              in_shard * static_cast<double>(shape.features) * b;
+  if (options.weights == "bfloat16") {  // an encoder's, where the CPU has no products of bfloat16
+    plan.step += static_cast<double>(shape.features * shape.width) * b;
+  }
+  return plan;
+}
+
+double checkpoint_bytes(const TrainOptions& options, int64_t parameters) {
+  return static_cast<double>(parameters) * (weight_bytes(options) + moment_bytes(options));
+}
+
+}  // namespace crossloom::trainer
