@@ -1,12 +1,12 @@
 #include "trainer/application.h"
 
 #include <ATen/Parallel.h>
-#include <hwy/cache_control.h>
 
 #include <cstddef>
 #include <numeric>
 
 #include "architectures/kernels/dispatch.h"
+#include "architectures/kernels/scratch.h"
 #include "architectures/stored_weights.h"
 #include "common/rng.h"
 
@@ -15,13 +15,6 @@ namespace {
 
 std::byte* bytes_at(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<std::byte*>(tensor.mutable_data_ptr()) : nullptr;
-}
-
-void prefetch(const std::byte* data, int64_t bytes) {
-  constexpr int64_t kLine_bytes = 64;
-  for (int64_t i = 0; i < bytes; i += kLine_bytes) {
-    hwy::Prefetch(data + i);
-  }
 }
 
 class ExactApplication final : public Application {
@@ -41,7 +34,8 @@ class ExactApplication final : public Application {
   }
   void expect(int64_t first, int64_t count) override {
     for (const std::byte* values : {weight_, m_, v_}) {
-      prefetch(values + first * element_bytes_, count * element_bytes_);
+      architectures::kernels::prefetch_stretch(values + first * element_bytes_,
+                                               count * element_bytes_);
     }
   }
 
@@ -96,10 +90,13 @@ class StoredApplication final : public Application {
     forget_squares();
   }
   void expect(int64_t first, int64_t count) override {
-    prefetch(weight_ + first * weight_bytes_, count * weight_bytes_);
-    prefetch(second_ + first * moment_bytes_, count * moment_bytes_);
+    architectures::kernels::prefetch_stretch(weight_ + first * weight_bytes_,
+                                             count * weight_bytes_);
+    architectures::kernels::prefetch_stretch(second_ + first * moment_bytes_,
+                                             count * moment_bytes_);
     if (first_ != nullptr) {
-      prefetch(first_ + first * moment_bytes_, count * moment_bytes_);
+      architectures::kernels::prefetch_stretch(first_ + first * moment_bytes_,
+                                               count * moment_bytes_);
     }
   }
 

@@ -40,8 +40,8 @@ double gradient_bytes(const TrainOptions& options, double parameters, int ranks)
     const bool several_terms = options.auxk.k > 0 || !options.matryoshka.prefixes.empty();
     return several_terms ? all : 0.0;
   }
-  const double travelling = shards > 1.0 ? all * shards / ranks : 0.0;
-  return all * shards / ranks + travelling / ranks;
+  const double own_shards = all * shards / ranks;
+  return shards > 1.0 ? 2.0 * own_shards : own_shards;  // the second while they travel
 }
 
 }  // namespace

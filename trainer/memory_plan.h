@@ -4,7 +4,8 @@
 //   weights     n b, or 2 n in bfloat16
 //   moments     two per parameter (one with β₁ = 0 in few bytes), of b, 2 or 1 + 4/64 bytes, on
 //               their owners: / R
-//   gradients   n b per shard; also n b / R · S while they travel. One shard without clipping
+//   gradients   n b per shard of the rank; where there are several, as much again while they travel
+//               to their owners (exchange.h). One shard without clipping
 //               applies them where they are made: none, unless AuxK or nested prefixes add terms
 //   rows        blocks of the loader's window, and batches as they are stored
 //   step        x, y, ŷ, ∂ŷ: 4 (T/R) L D b; one layer's pre-activations: (T/S) F b, and with
