@@ -33,7 +33,8 @@ class Communicator {
   /// In place over `count` elements of `type` (F64, F32, BF16, I64, I32, U64).
   virtual void all_reduce(void* data, int64_t count, DType type, ReduceOp op) = 0;
   virtual void broadcast(void* data, int64_t size_bytes, int root) = 0;
-  /// receive: [R][bytes of each rank], in rank order; `sizes_bytes[r]` is what rank r sends.
+  /// receive: [R][bytes of each rank], in rank order; `sizes_bytes[r]` is what rank r sends. `send`
+  /// may be this rank's own place in `receive`.
   virtual void all_gather_v(const void* send, void* receive,
                             std::span<const int64_t> sizes_bytes) = 0;
   /// Rank r's block of `send` ([R] blocks of `sizes_bytes_out[r]`) goes to rank r; what rank r
@@ -44,7 +45,7 @@ class Communicator {
   virtual void reduce_scatter(const void* send, void* receive, int64_t count_each, DType type,
                               ReduceOp op) = 0;
 
-  /// Equal blocks: receive is [R][size_bytes].
+  /// Equal blocks: receive is [R][size_bytes], `send` as above.
   void all_gather(const void* send, void* receive, int64_t size_bytes);
 
   float sum(float value) { return reduced(value, DType::kF32, ReduceOp::kSum); }

@@ -79,18 +79,22 @@ class MpiCommunicator : public Communicator {
   void all_gather_v(const void* send, void* receive, std::span<const int64_t> sizes) override {
     const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
     const int64_t total = offset_of(sizes, size_);
+    char* own = static_cast<char*>(receive) + offset_of(sizes, rank_);
     if (total < kPiece) {
       std::vector<int> counts, offsets;
       for (int r = 0; r < size_; ++r) {
         counts.push_back(int(sizes[size_t(r)]));
         offsets.push_back(int(offset_of(sizes, r)));
       }
-      CROSSLOOM_MPI(MPI_Allgatherv(send, counts[size_t(rank_)], MPI_BYTE, receive, counts.data(),
-                                   offsets.data(), MPI_BYTE, comm_));
+      CROSSLOOM_MPI(MPI_Allgatherv(send == own ? MPI_IN_PLACE : send, counts[size_t(rank_)],
+                                   MPI_BYTE, receive, counts.data(), offsets.data(), MPI_BYTE,
+                                   comm_));
       return;
     }
     auto* to = static_cast<char*>(receive);  // beyond int offsets: one broadcast per rank
-    std::copy_n(static_cast<const char*>(send), sizes[size_t(rank_)], to + offset_of(sizes, rank_));
+    if (send != own) {
+      std::copy_n(static_cast<const char*>(send), sizes[size_t(rank_)], own);
+    }
     for (int r = 0; longest > 0 && r < size_; ++r) {
       broadcast(to + offset_of(sizes, r), sizes[size_t(r)], r);
     }

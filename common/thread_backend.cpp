@@ -61,9 +61,9 @@ const char* bytes_of(const void* data) {
   return static_cast<const char*>(data);
 }
 
-/// memcpy that allows null pointers to nothing.
+/// memcpy that allows null pointers to nothing, and a block onto itself.
 void copy(void* to, const void* from, int64_t size_bytes) {
-  if (size_bytes > 0) {
+  if (size_bytes > 0 && to != from) {
     std::memcpy(to, from, size_t(size_bytes));
   }
 }

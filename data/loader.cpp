@@ -26,6 +26,18 @@ RowSplit split_rows(const ShardSet& set, const LoaderOptions& options) {
   return split_rows(set, options.held_out_share, static_cast<uint64_t>(options.held_out_seed));
 }
 
+void check_loader(const LoaderOptions& options, int64_t training_rows, int64_t rank_count) {
+  check_sampler(sampler_options(options), training_rows);
+  require_at_least("loader.prefetch_batches", options.prefetch_batches, 1);
+  if (options.batch_tokens < rank_count) {
+    throw ConfigError({.what = "A batch has fewer tokens than there are ranks",
+                       .expected = fmt::format("at least {}", rank_count),
+                       .got = fmt::format("{}", options.batch_tokens),
+                       .where = "loader.batch_tokens",
+                       .hint = "Use a larger batch or fewer ranks."});
+  }
+}
+
 Loader::Loader(const ShardSet& set, const RowSelection& training, const LoaderOptions& options,
                int64_t rank, int64_t rank_count, int64_t first_step)
     : set_(set),
@@ -34,14 +46,7 @@ Loader::Loader(const ShardSet& set, const RowSelection& training, const LoaderOp
       slice_(batch_slice(options.batch_tokens, rank, rank_count)),
       steps_per_epoch_(sampler_.steps_per_epoch()),
       capacity_(options.prefetch_batches) {
-  require_at_least("prefetch_batches", options.prefetch_batches, 1);
-  if (slice_.begin == slice_.end) {
-    throw ConfigError({.what = "A batch has fewer tokens than there are ranks",
-                       .expected = fmt::format("at least {}", rank_count),
-                       .got = fmt::format("{}", options.batch_tokens),
-                       .where = "batch_tokens",
-                       .hint = "Use a larger batch or fewer ranks."});
-  }
+  check_loader(options, training.size(), rank_count);
   thread_ =
       std::jthread([this, first_step](const std::stop_token& stop) { read_all(stop, first_step); });
 }

@@ -37,9 +37,13 @@ struct LoaderOptions : Options {
 /// split_rows with these options' share and seed.
 RowSplit split_rows(const ShardSet& set, const LoaderOptions& options);
 
+/// Throws ConfigError where `rank_count` ranks cannot draw batches of so many training rows.
+void check_loader(const LoaderOptions& options, int64_t training_rows, int64_t rank_count);
+
 class Loader {
  public:
-  /// Begins with the batch of `first_step`. `set` outlives the loader. Throws ConfigError.
+  /// Begins with the batch of `first_step`. `set` outlives the loader. Throws ConfigError as
+  /// check_loader does.
   Loader(const ShardSet& set, const RowSelection& training, const LoaderOptions& options,
          int64_t rank, int64_t rank_count, int64_t first_step = 0);
   /// Stops and joins the reader thread.

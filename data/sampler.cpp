@@ -7,23 +7,27 @@
 
 namespace crossloom::data {
 
-Sampler::Sampler(const std::vector<Block>& blocks, RowSelection training, SamplerOptions options)
-    : blocks_(blocks), training_(std::move(training)), options_(options) {
-  if (options_.batch_rows < 1 || options_.window_blocks < 1) {
+void check_sampler(const SamplerOptions& options, int64_t training_rows) {
+  if (options.batch_rows < 1 || options.window_blocks < 1) {
     throw ConfigError({.what = "A batch or a shuffle window is empty",
                        .expected = "at least 1",
-                       .got = fmt::format("batch {} rows, window {} blocks", options_.batch_rows,
-                                          options_.window_blocks),
-                       .where = "batch_tokens, window_blocks",
+                       .got = fmt::format("batch {} rows, window {} blocks", options.batch_rows,
+                                          options.window_blocks),
+                       .where = "loader.batch_tokens, loader.window_blocks",
                        .hint = "Leave them at their defaults."});
   }
-  if (training_.size() < options_.batch_rows) {
+  if (training_rows < options.batch_rows) {
     throw ConfigError({.what = "The cache has fewer training rows than one batch",
-                       .expected = fmt::format("at least {} rows", options_.batch_rows),
-                       .got = fmt::format("{} rows", training_.size()),
-                       .where = "batch_tokens",
+                       .expected = fmt::format("at least {} rows", options.batch_rows),
+                       .got = fmt::format("{} rows", training_rows),
+                       .where = "loader.batch_tokens",
                        .hint = "Harvest more tokens, or use a smaller batch."});
   }
+}
+
+Sampler::Sampler(const std::vector<Block>& blocks, RowSelection training, SamplerOptions options)
+    : blocks_(blocks), training_(std::move(training)), options_(options) {
+  check_sampler(options_, training_.size());
 }
 
 int64_t Sampler::block_training_rows(int64_t block) const {

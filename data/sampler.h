@@ -25,6 +25,9 @@ struct SamplerOptions {
   int64_t window_blocks = 8;  // W
 };
 
+/// Throws ConfigError when a batch or a window is empty, or so many training rows fill no batch.
+void check_sampler(const SamplerOptions& options, int64_t training_rows);
+
 /// A run of a batch's rows that come from one window.
 struct WindowRows {
   int64_t epoch = 0;
@@ -34,7 +37,7 @@ struct WindowRows {
 
 class Sampler {
  public:
-  /// Throws ConfigError when the training rows do not fill one batch.
+  /// Throws ConfigError as check_sampler does.
   Sampler(const std::vector<Block>& blocks, RowSelection training, SamplerOptions options);
 
   int64_t steps_per_epoch() const { return training_.size() / options_.batch_rows; }

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <filesystem>
 #include <set>
+#include <span>
 
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/rng.h"
 
@@ -88,6 +90,14 @@ void ShardSet::add_runs(const ShardReader& shard) {
     }
     runs_.back().end = ++row;
   }
+}
+
+std::string ShardSet::digest() const {
+  std::string all;
+  for (const auto& shard : manifest_.shards) {
+    all += shard.xxh3;
+  }
+  return hex(xxh3(std::as_bytes(std::span(all))));
 }
 
 int64_t ShardSet::block_of(int64_t row) const {

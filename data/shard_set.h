@@ -41,6 +41,8 @@ class ShardSet {
   int64_t chunk_rows() const { return shards_.front()->header().chunk_rows; }
   int64_t rows() const { return manifest_.rows; }
   const Manifest& manifest() const { return manifest_; }
+  /// 16 hex digits over all shards' digests: which activations these are.
+  std::string digest() const;
   /// Over all rows, merged in row order.
   const NormStatistics& statistics() const { return statistics_; }
   /// In row order; neighbours differ in document.

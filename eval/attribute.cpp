@@ -8,20 +8,6 @@
 namespace crossloom::eval {
 namespace {
 
-void check_options(const AttributionOptions& options) {
-  require_at_least("max_n_logits", options.max_n_logits, 1);
-  require_at_least("max_feature_nodes", options.max_feature_nodes, 0);
-  require_at_least("batch_size", options.batch_size, 1);
-  require_at_least("update_interval", options.update_interval, 1);
-  if (!(options.desired_logit_prob > 0.0 && options.desired_logit_prob <= 1.0)) {
-    throw ConfigError({.what = "'desired_logit_prob' is out of range",
-                       .expected = "above 0, at most 1",
-                       .got = fmt::format("{}", options.desired_logit_prob),
-                       .where = "desired_logit_prob",
-                       .hint = "0.95 is usual."});
-  }
-}
-
 /// v·f of each target on the clean run: its logit minus the mean logit, in float64.
 std::vector<double> measured_targets(const at::Tensor& logits,
                                      const std::vector<TargetNode>& targets) {
@@ -77,6 +63,20 @@ GraphInput describe_prompt(const models::Tokenizer& tokenizer, const at::Tensor&
 
 }  // namespace
 
+void check_attribution_options(const AttributionOptions& options) {
+  require_at_least("max_n_logits", options.max_n_logits, 1);
+  require_at_least("max_feature_nodes", options.max_feature_nodes, 0);
+  require_at_least("batch_size", options.batch_size, 1);
+  require_at_least("update_interval", options.update_interval, 1);
+  if (!(options.desired_logit_prob > 0.0 && options.desired_logit_prob <= 1.0)) {
+    throw ConfigError({.what = "'desired_logit_prob' is out of range",
+                       .expected = "above 0, at most 1",
+                       .got = fmt::format("{}", options.desired_logit_prob),
+                       .where = "desired_logit_prob",
+                       .hint = "0.95 is usual."});
+  }
+}
+
 std::vector<TargetNode> salient_targets(const at::Tensor& logits,
                                         const AttributionOptions& options) {
   const at::Tensor probability = logits.to(at::kDouble).softmax(0);  // [V]
@@ -107,7 +107,7 @@ Graph attribute(const models::Transformer& model, const models::Tokenizer& token
                 const TrainedTranscoder& folded, const at::Tensor& tokens,
                 const AttributionOptions& options,
                 const std::function<void(int64_t, int64_t)>& on_rows) {
-  check_options(options);
+  check_attribution_options(options);
   const auto run =
       models::record_frozen_run(model, tokens, models::hook_from_name(folded.identity.hook_in));
   const LocalModel local = make_local_model(model, *folded.transcoder, run);

@@ -30,6 +30,9 @@ struct AttributionOptions : Options {
   }
 };
 
+/// Throws ConfigError naming an option that is out of range.
+void check_attribution_options(const AttributionOptions& options);
+
 /// Salient targets of logits [V]: the shortest prefix of the tokens by descending probability
 /// (ties: lower id first) that reaches `desired_logit_prob`, at most `max_n_logits`. Texts left
 /// empty.
@@ -41,7 +44,7 @@ at::Tensor target_vectors(const models::Transformer& model, const std::vector<Ta
 
 /// The whole graph. `tokens` int64 [S] with their BOS; `folded` reads the model's own activations.
 /// `on_rows(done, total)` is called as rows become known.
-/// Throws ConfigError for options out of range.
+/// Throws ConfigError as check_attribution_options does.
 Graph attribute(const models::Transformer& model, const models::Tokenizer& tokenizer,
                 const TrainedTranscoder& folded, const at::Tensor& tokens,
                 const AttributionOptions& options,

@@ -24,7 +24,20 @@ at::Tensor largest(const at::Tensor& values, int64_t count) {
                    .expected = expected,
                    .got = got,
                    .where = fmt::format("{}, {}", path, where),
-                   .hint = "One number per layer, or one list of numbers per layer."});
+                   .hint =
+                       "The form: {\"thresholds\": [θ_0, θ_1, …]}, for each layer a number or a "
+                       "list with one number per feature; calibration.json has it."});
+}
+
+/// What stands where a list under the key "thresholds" should.
+std::string found_instead(const Json& file, const Json& list) {
+  if (!file.is_object()) {
+    return fmt::format("no object: {}", file.is_array() ? "a bare list" : file.type_name());
+  }
+  if (!file.contains("thresholds")) {
+    return "no such key";
+  }
+  return list.is_array() ? fmt::format("{} entries", list.size()) : list.type_name();
 }
 
 double positive_number(const Json& value, const std::string& path, const std::string& where) {
@@ -75,8 +88,9 @@ at::Tensor read_thresholds(const std::string& path, const architectures::Transco
   const Json file = read_json_file(path, kThresholdsLimit_bytes);
   const Json& list = json_part(file, "thresholds");
   if (!list.is_array() || std::cmp_not_equal(list.size(), shape.layers)) {
-    wrong_threshold(path, "thresholds", fmt::format("a list of {} layers", shape.layers),
-                    list.is_array() ? fmt::format("{} entries", list.size()) : "no list");
+    wrong_threshold(path, "key thresholds",
+                    fmt::format("an object whose key \"thresholds\" lists {} layers", shape.layers),
+                    found_instead(file, list));
   }
   at::Tensor thresholds = at::empty({shape.layers, shape.features}, at::kDouble);
   for (int64_t l = 0; l < shape.layers; ++l) {
@@ -99,10 +113,24 @@ at::Tensor read_thresholds(const std::string& path, const architectures::Transco
   return thresholds;
 }
 
-std::unique_ptr<architectures::Transcoder> with_thresholds(const architectures::Transcoder& from,
-                                                           const at::Tensor& thresholds) {
+Json thresholds_json(const at::Tensor& thresholds) {
+  const at::Tensor exact = thresholds.to(at::kDouble).contiguous();
+  Json list = Json::array();
+  for (int64_t l = 0; l < exact.size(0); ++l) {
+    const at::Tensor row = exact[l];
+    if (row.eq(row[0]).all().item<bool>()) {
+      list.push_back(row[0].item<double>());
+    } else {
+      const auto* values = row.const_data_ptr<double>();
+      list.push_back(std::vector<double>(values, values + row.numel()));
+    }
+  }
+  return list;
+}
+
+std::string jumprelu_form(const std::string& architecture) {
   const auto& registry = architectures::Registry::instance();
-  const auto& row = registry.row(from.options().architecture);
+  const auto& row = registry.row(architecture);
   if (row.activation != "topk" && row.activation != "batchtopk") {
     throw ConfigError({.what = "Only a selection can be replaced by thresholds",
                        .expected = "a topk or batchtopk architecture",
@@ -119,11 +147,17 @@ std::unique_ptr<architectures::Transcoder> with_thresholds(const architectures::
                        .expected = "an architecture whose topology also exists with JumpReLU",
                        .got = row.name,
                        .where = "architecture",
-                       .hint = "Known: clt, clt-incremental and plt types."});
+                       .hint = "clt, clt-incremental and plt types have one; clt-source-tied and "
+                               "the affine types have none."});
   }
+  return same->name;
+}
+
+std::unique_ptr<architectures::Transcoder> with_thresholds(const architectures::Transcoder& from,
+                                                           const at::Tensor& thresholds) {
   architectures::TranscoderOptions options = from.options();
-  options.architecture = same->name;
-  auto transcoder = registry.create(options, from.shape(), from.type());
+  options.architecture = jumprelu_form(options.architecture);
+  auto transcoder = architectures::Registry::instance().create(options, from.shape(), from.type());
   const std::string prefix = "log_threshold_";
   for (const auto& parameter : transcoder->parameters()) {
     if (parameter.name.starts_with(prefix)) {

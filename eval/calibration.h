@@ -7,6 +7,7 @@
 // rules on held-out rows.
 #pragma once
 
+#include "common/json_file.h"
 #include "data/shard_set.h"
 #include "eval/trained_transcoder.h"
 
@@ -19,13 +20,21 @@ std::vector<double> calibrated_thresholds(const TrainedTranscoder& trained,
                                           const data::RowSelection& training, int64_t k,
                                           int64_t sample);
 
-/// Thresholds from a JSON file: {"thresholds": [L numbers]} or L lists of F numbers. Returns
-/// float64 [L, F]. Throws DataError naming the layer when a length is wrong or a number is not
-/// positive.
+/// Thresholds from a JSON file: {"thresholds": [L entries]}, each a number or a list of F numbers;
+/// other keys are ignored. Returns float64 [L, F]. Throws DataError naming the layer when a length
+/// is wrong or a number is not positive.
 at::Tensor read_thresholds(const std::string& path, const architectures::TranscoderShape& shape);
 
-/// The JumpReLU architecture of the same topology and skip with these thresholds, float64 [L, F].
-/// Throws ConfigError when there is none.
+/// [L, F] as the list that read_thresholds reads back exactly: one number for a layer whose
+/// features share it.
+Json thresholds_json(const at::Tensor& thresholds);
+
+/// The name of the JumpReLU architecture of the same topology and skip. Throws ConfigError when
+/// there is none, or nothing to replace.
+std::string jumprelu_form(const std::string& architecture);
+
+/// That architecture with these thresholds, float64 [L, F], and the weights of `from`. Throws
+/// ConfigError as jumprelu_form does.
 std::unique_ptr<architectures::Transcoder> with_thresholds(const architectures::Transcoder& from,
                                                            const at::Tensor& thresholds);
 

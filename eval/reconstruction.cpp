@@ -1,6 +1,7 @@
 #include "eval/reconstruction.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -17,8 +18,8 @@ constexpr int64_t kChunkRows = 512;
 /// Per-token sums of all rows; every rank fills its own rows and the rest stays zero until reduced.
 struct Sums {
   at::Tensor error;   // float64 [L, N], ‖y − ŷ‖² of each token
-  at::Tensor target;  // float64 [L, D], Σ y
-  at::Tensor energy;  // float64 [L, N], ‖y − ȳ‖²
+  at::Tensor offset;  // float64 [L, D], Σ (y − c)
+  at::Tensor energy;  // float64 [L, N], ‖y − c‖²
   at::Tensor fired;   // int64 [L, F]
 };
 
@@ -31,7 +32,8 @@ class Pass {
  public:
   Pass(const architectures::Transcoder& transcoder, const data::Normalizer& normalizer,
        const data::ShardSet& shards, const data::RowSelection& rows, Communicator& communicator)
-      : transcoder_(transcoder),
+      : centre_(target_centre(normalizer, shards)),
+        transcoder_(transcoder),
         normalizer_(normalizer),
         shards_(shards),
         rows_(rows),
@@ -51,13 +53,6 @@ class Pass {
     });
   }
 
-  /// ỹ of a batch's layer, [n, D].
-  at::Tensor target(int64_t layer, const data::Batch& batch) const {
-    at::Tensor y = like(batch.y[static_cast<size_t>(layer)]);
-    normalizer_.normalize_target(layer, batch.y[static_cast<size_t>(layer)], y);
-    return y;
-  }
-
   void add_errors(int64_t first, const data::Batch& batch, Sums& sums) const {
     const auto& shape = transcoder_.shape();
     Codes codes;
@@ -72,18 +67,39 @@ class Pass {
     }
     transcoder_.decode(codes, inputs, {0, shape.width}, outputs);
     for (int64_t l = 0; l < shape.layers; ++l) {
-      const at::Tensor difference = target(l, batch) - outputs[static_cast<size_t>(l)];
+      const at::Tensor y = target(l, batch);
+      const int64_t tokens = y.size(0);
       sums.error[l]
-          .narrow(0, first, difference.size(0))
-          .copy_(difference.square().sum(1, false, at::kDouble));
+          .narrow(0, first, tokens)
+          .copy_((y - outputs[static_cast<size_t>(l)]).square().sum(1, false, at::kDouble));
+      const at::Tensor centred = y.to(at::kDouble).sub_(centre_[l]);
+      sums.offset[l].add_(centred.sum(0));
+      sums.energy[l].narrow(0, first, tokens).copy_(at::Tensor(centred).square_().sum(1));
     }
   }
 
  private:
+  /// c: the mean target of the whole cache, float64 [L, D].
+  static at::Tensor target_centre(const data::Normalizer& normalizer,
+                                  const data::ShardSet& shards) {
+    const int64_t layers = shards.identity().layers;
+    const auto scales = at::TensorOptions(at::kDouble);
+    return at::tensor(shards.statistics().targets.mean, scales).view({layers, -1}) /
+           at::tensor(normalizer.sigma_out(), scales).unsqueeze(1);
+  }
+
+  /// ỹ of a batch's layer, [n, D].
+  at::Tensor target(int64_t layer, const data::Batch& batch) const {
+    at::Tensor y = like(batch.y[static_cast<size_t>(layer)]);
+    normalizer_.normalize_target(layer, batch.y[static_cast<size_t>(layer)], y);
+    return y;
+  }
+
   at::Tensor like(const at::Tensor& raw) const {
     return at::empty(raw.sizes(), at::TensorOptions(transcoder_.type()));
   }
 
+  at::Tensor centre_;
   const architectures::Transcoder& transcoder_;
   const data::Normalizer& normalizer_;
   const data::ShardSet& shards_;
@@ -97,7 +113,26 @@ int64_t tokens_with_half(const at::Tensor& errors) {
   return share.lt(half).sum().item<int64_t>() + 1;
 }
 
+void require_finite(int64_t layer, double nmse, const data::ShardSet& shards) {
+  if (!std::isfinite(nmse)) {
+    throw DataError({.what = "The reconstruction error is not a number",
+                     .expected = "finite weights, and finite targets that vary",
+                     .got = fmt::format("NMSE {} in layer {}", nmse, layer),
+                     .where = shards.folder(),
+                     .hint = "Look for damaged activations, or for a training that diverged."});
+  }
+}
+
 }  // namespace
+
+double reconstruction_bytes(const architectures::TranscoderShape& shape,
+                            const data::ShardSet& shards) {
+  const double rows = static_cast<double>(shards.chunk_rows() + kChunkRows);
+  const double stored =
+      2.0 * static_cast<double>(shards.identity().width_in + shards.identity().width_out);
+  const double inputs_and_outputs = 2.0 * 4.0 * static_cast<double>(shape.width);
+  return static_cast<double>(shape.layers) * (rows * stored + kChunkRows * inputs_and_outputs);
+}
 
 double Reconstruction::mean_nmse() const {
   return mean(nmse);
@@ -135,27 +170,19 @@ Reconstruction evaluate_reconstruction(const architectures::Transcoder& transcod
             at::zeros({shape.layers, count}, doubles),
             at::zeros({shape.layers, shape.features}, at::TensorOptions(at::kLong))};
   Pass pass(transcoder, normalizer, shards, rows, communicator);
-  pass.for_chunks([&](int64_t first, const data::Batch& batch) {
-    pass.add_errors(first, batch, sums);
-    for (int64_t l = 0; l < shape.layers; ++l) {
-      sums.target[l].add_(pass.target(l, batch).sum(0, false, at::kDouble));
-    }
-  });
-  reduce(communicator, sums.target);
-  pass.for_chunks([&](int64_t first, const data::Batch& batch) {
-    for (int64_t l = 0; l < shape.layers; ++l) {
-      const at::Tensor centred =
-          pass.target(l, batch).to(at::kDouble) - sums.target[l] / static_cast<double>(count);
-      sums.energy[l].narrow(0, first, centred.size(0)).copy_(centred.square().sum(1));
-    }
-  });
-  reduce(communicator, sums.error);
-  reduce(communicator, sums.energy);
-  reduce(communicator, sums.fired);
+  pass.for_chunks(
+      [&](int64_t first, const data::Batch& batch) { pass.add_errors(first, batch, sums); });
+  for (const at::Tensor* sum : {&sums.error, &sums.offset, &sums.energy, &sums.fired}) {
+    reduce(communicator, *sum);
+  }
   Reconstruction result;
   result.tokens = count;
   for (int64_t l = 0; l < shape.layers; ++l) {
-    result.nmse.push_back((sums.error[l].sum() / sums.energy[l].sum()).item<double>());
+    const double energy =
+        (sums.energy[l].sum() - sums.offset[l].square().sum() / static_cast<double>(count))
+            .item<double>();
+    result.nmse.push_back(sums.error[l].sum().item<double>() / energy);
+    require_finite(l, result.nmse.back(), shards);
     result.l0.push_back(static_cast<double>(sums.fired[l].sum().item<int64_t>()) /
                         static_cast<double>(count));
     result.dead.push_back(sums.fired[l].eq(0).to(at::kDouble).mean().item<double>());

@@ -110,7 +110,8 @@ TrainedTranscoder open_trained_transcoder(const std::string& folder, at::ScalarT
                                              doubles(file, "sigma_out", identity.layers)),
                             identity,
                             loader,
-                            tensor_of(file.at("target_mean")).to(at::kDouble).clone()};
+                            tensor_of(file.at("target_mean")).to(at::kDouble).clone(),
+                            json_field_or(identity_json, "cache", std::string(), file.source())};
   copy_parameters(file, *trained.transcoder);
   return trained;
 }

@@ -19,6 +19,7 @@ struct TrainedTranscoder {
   data::ShardIdentity identity;  // of the shards it was trained on
   data::LoaderOptions loader;    // held-out share and seed
   at::Tensor target_mean;        // float64 [L, D], of the raw targets
+  std::string cache{};           // ShardSet::digest of these shards; empty: not recorded
 };
 
 /// `folder` is a checkpoint or a run folder (newest complete checkpoint). Parameters are converted

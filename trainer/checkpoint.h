@@ -23,6 +23,7 @@ namespace crossloom::trainer {
 struct RunIdentity {
   architectures::TranscoderShape shape;
   data::ShardIdentity shards;
+  std::string cache;         // ShardSet::digest
   std::string options_yaml;  // resolved TrainOptions
 };
 

@@ -71,6 +71,43 @@ Json read_manifest(const std::string& folder) {
   return read_json_file(in(folder, "manifest.json"), kManifestLimit_bytes);
 }
 
+/// Checksums of all files, or of the one called `name`.
+void verify_files(const std::string& folder, const Json& manifest, const std::string& name) {
+  for (const Json& file : json_field<Json>(manifest, "files", folder)) {
+    const auto its_name = json_field<std::string>(file, "name", folder);
+    if (!name.empty() && its_name != name) {
+      continue;
+    }
+    const auto path = in(folder, its_name);
+    if (hex(xxh3_of_file(path)) != json_field<std::string>(file, "xxh3", folder)) {
+      throw DataError({.what = "A checkpoint file is damaged",
+                       .expected = "the checksum of its manifest",
+                       .got = "another",
+                       .where = path,
+                       .hint = "Remove this checkpoint folder to use an earlier one."});
+    }
+  }
+}
+
+/// Model and sizes first: they say more than that the activations are others.
+void require_same_identity(const std::string& folder, const Json& want, const Json& got) {
+  const auto require = [&](const std::string& key, const char* what) {
+    if (!got.contains(key) || got[key] != want[key]) {
+      throw ConfigError({.what = fmt::format("The checkpoint belongs to {}", what),
+                         .expected = fmt::format("{} {}", key, want[key].dump()),
+                         .got = got.contains(key) ? got[key].dump() : "nothing",
+                         .where = folder,
+                         .hint = "Use the shards of this run, or another output folder."});
+    }
+  };
+  for (const auto& [key, value] : want.items()) {
+    if (key != "cache") {
+      require(key, "another model, or to other sizes");
+    }
+  }
+  require("cache", "other activations of this model");
+}
+
 /// Options that change the arithmetic; paths, intervals and reporting may differ. An option that
 /// did not exist when the checkpoint was written had its default.
 void require_same_options(const std::string& folder, const TrainOptions& options) {
@@ -154,9 +191,9 @@ void write_rank_files(const std::string& folder, const TrainingState& state,
                       Communicator& communicator) {
   write_optimizer(folder, state, communicator.rank());
   if (communicator.rank() == 0) {
-    write_weights_file(
-        folder, {state.parameters, state.normalizer, state.target_means, state.options.transcoder,
-                 state.options.loader, state.identity.shape, state.identity.shards});
+    write_weights_file(folder, {state.parameters, state.normalizer, state.target_means,
+                                state.options.transcoder, state.options.loader,
+                                state.identity.shape, state.identity.shards, state.identity.cache});
     write_tensor_file(in(folder, kFeaturesFile),
                       {to_write("density", state.density.density()),
                        to_write("tokens_seen", state.density.seen())},
@@ -195,35 +232,30 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
           {"ranks", communicator.size()},
           {"virtual_shards", state.step.exchange().shards()},
           {"sampler", {{"seed", state.options.loader.seed}, {"next_step", step}}},
-          {"identity", identity_json(state.identity.shape, state.identity.shards)},
+          {"identity",
+           identity_json(state.identity.shape, state.identity.shards, state.identity.cache)},
           {"files", files}};
 }
 
 int64_t check_same_run(const std::string& folder, const TrainingState& state) {
   const Json manifest = read_manifest(folder);
-  const Json want = identity_json(state.identity.shape, state.identity.shards);
-  const Json got = json_field<Json>(manifest, "identity", folder);
-  for (const auto& [key, value] : want.items()) {
-    if (!got.contains(key) || got[key] != value) {
-      throw ConfigError({.what = fmt::format("The checkpoint belongs to another {}", key),
-                         .expected = value.dump(),
-                         .got = got.contains(key) ? got[key].dump() : "nothing",
-                         .where = folder,
-                         .hint = "Use the shards of this run, or another output folder."});
-    }
+  if (!manifest.contains("ranks")) {
+    throw ConfigError({.what = "This folder holds weights only",
+                       .expected = "a training run's checkpoint, with its moments",
+                       .got = "a transcoder that was converted",
+                       .where = folder,
+                       .hint = "Train into another output folder."});
   }
-  for (const Json& file : json_field<Json>(manifest, "files", folder)) {
-    const auto path = in(folder, json_field<std::string>(file, "name", folder));
-    if (hex(xxh3_of_file(path)) != json_field<std::string>(file, "xxh3", folder)) {
-      throw DataError({.what = "A checkpoint file is damaged",
-                       .expected = "the checksum of its manifest",
-                       .got = "another",
-                       .where = path,
-                       .hint = "Remove this checkpoint folder to resume from an earlier one."});
-    }
-  }
+  const Json want =
+      identity_json(state.identity.shape, state.identity.shards, state.identity.cache);
+  require_same_identity(folder, want, json_field<Json>(manifest, "identity", folder));
+  verify_files(folder, manifest, "");
   require_same_options(folder, state.options);
   return json_field<int64_t>(manifest, "step", folder);
+}
+
+void verify_checkpoint_file(const std::string& folder, const std::string& name) {
+  verify_files(folder, read_manifest(folder), name);
 }
 
 void read_state_files(const std::string& folder, const TrainingState& state) {

@@ -23,6 +23,9 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
 /// ConfigError or DataError.
 int64_t check_same_run(const std::string& folder, const TrainingState& state);
 
+/// Compares a file with its checksum in the folder's manifest. Throws DataError.
+void verify_checkpoint_file(const std::string& folder, const std::string& name);
+
 /// Weights, this rank's blocks of the moments, feature densities.
 void read_state_files(const std::string& folder, const TrainingState& state);
 

@@ -16,8 +16,9 @@ namespace crossloom::trainer {
 
 class Exchange {
  public:
-  /// `shards` is S; R must divide it.
-  Exchange(Communicator& communicator, int64_t shards);
+  /// `shards` is S; R must divide it. `travelling`: elements of one owner's gradient in flight at a
+  /// time. Few, so that what arrives is added while the cache holds it and needs little room.
+  Exchange(Communicator& communicator, int64_t shards, int64_t travelling = int64_t{1} << 20);
 
   int64_t shards() const { return shards_; }
   int64_t local_shards() const { return shards_ / communicator_.size(); }
@@ -31,8 +32,9 @@ class Exchange {
   std::vector<double> ordered_sum(std::span<const double> partials, int64_t n) const;
 
   /// partials[j]: flat gradient of local shard j → gradient of this rank's own blocks,
-  /// [S/R · block_size], added in shard order. `scratch` keeps its memory between calls.
-  at::Tensor reduce_to_owners(const std::vector<FlatBuffer>& partials, at::Tensor& scratch) const;
+  /// [S/R · block_size], added in shard order. It replaces those blocks in partials[0]; whatever
+  /// else the partials held is then worth nothing.
+  at::Tensor reduce_to_owners(const std::vector<FlatBuffer>& partials);
 
   /// Every rank's own blocks become known to all: in place over the whole flat vector.
   void gather_from_owners(FlatBuffer& weights) const;
@@ -40,6 +42,9 @@ class Exchange {
  private:
   Communicator& communicator_;
   int64_t shards_;
+  int64_t travelling_;
+  at::Tensor sent_;      // [R · n] of one shard's gradient, n elements for each owner
+  at::Tensor received_;  // [S/R, R · n]
 };
 
 }  // namespace crossloom::trainer

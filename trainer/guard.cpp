@@ -30,9 +30,14 @@ void Guard::stop(const char* what, const std::string& expected, const std::strin
 
 void Guard::check_finite(const StepResult& result, int64_t step) const {
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-    stop("Training left the finite numbers", "a finite loss and gradient norm",
-         fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm), step);
+    stop_non_finite(fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm),
+                    step);
   }
+}
+
+void Guard::stop_non_finite(const std::string& got, int64_t step) const {
+  stop("Training left the finite numbers", "finite pre-activations, loss and gradient norm", got,
+       step);
 }
 
 void Guard::check(const StepResult& result, int64_t step) {
@@ -44,6 +49,12 @@ void Guard::check(const StepResult& result, int64_t step) {
          fmt::format("at most guard.spike_factor = {} times its running mean {:.4g}", factor,
                      mean_loss_),
          fmt::format("{:.4g}", result.reconstruction), step);
+  }
+  const double highest = options_.guard.highest_fvu;
+  if (highest > 0.0 && mean(result.fvu) > highest) {
+    stop("The error is far beyond that of the mean predictor",
+         fmt::format("a mean FVU of at most guard.highest_fvu = {}", highest),
+         fmt::format("{:.4g}", mean(result.fvu)), step);
   }
   silent_steps_ = mean(result.l0) == 0.0 ? silent_steps_ + 1 : 0;
   if (options_.sparsity.weight > 0.0 && silent_steps_ >= kSilentLimit_steps) {

@@ -1,7 +1,7 @@
 // Stops a run that has gone wrong before its weights are overwritten with nonsense: a loss or
-// gradient that is not finite, a loss far above its running mean, or a penalty that has silenced
-// every feature. The error names the cause and what to change; the trainer writes a dump beside the
-// checkpoints, which stay as they were.
+// gradient that is not finite, a loss far above its running mean or above any use, or a penalty
+// that has silenced every feature. The error names the cause and what to change; the trainer writes
+// a dump beside the checkpoints, which stay as they were.
 #pragma once
 
 #include "common/error.h"
@@ -23,6 +23,8 @@ class Guard {
 
   /// Throws Diverged; `result` is the same on all ranks, so all throw alike.
   void check(const StepResult& result, int64_t step);
+  /// Throws Diverged; `got` says what was found first.
+  [[noreturn]] void stop_non_finite(const std::string& got, int64_t step) const;
   /// Only whether loss and gradient norm are finite.
   void check_finite(const StepResult& result, int64_t step) const;
 

@@ -73,10 +73,17 @@ at::Tensor mean_rows(const std::vector<double>& means, int64_t layers) {
   return at::tensor(means, at::TensorOptions(at::kDouble)).view({layers, -1});
 }
 
-std::unique_ptr<Transcoder> make_transcoder(const TrainOptions& options,
-                                            const data::ShardSet& shards) {
+void check_training(const TrainOptions& options, const data::ShardSet& shards, int ranks) {
+  check_train_options(options, ranks);
+  architectures::Registry::instance().check(options.transcoder);
   check_shards(shards);
   check_fit(options);
+  data::check_loader(options.loader, data::split_rows(shards, options.loader).training.size(),
+                     ranks);
+}
+
+std::unique_ptr<Transcoder> make_transcoder(const TrainOptions& options,
+                                            const data::ShardSet& shards) {
   const auto& identity = shards.identity();
   const architectures::TranscoderShape shape{identity.layers, identity.width_in,
                                              options.transcoder.features};

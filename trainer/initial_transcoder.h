@@ -10,9 +10,13 @@
 
 namespace crossloom::trainer {
 
+/// What a run would refuse of options and shards together, before anything is written. Throws
+/// ConfigError or DataError.
+void check_training(const TrainOptions& options, const data::ShardSet& shards, int ranks);
+
 /// b_dec = mean ỹ; b_enc = −W_enc mean x̃, or with start.firing_rate ρ > 0
 /// b_enc,i = θ_i − the (1 − ρ) quantile of W_enc,i · x̃ over start.sample_tokens training rows.
-/// Throws ConfigError and DataError (widths differ, options that do not fit the architecture, …).
+/// For options and shards that check_training accepts. Throws DataError when rows cannot be read.
 std::unique_ptr<architectures::Transcoder> make_transcoder(const TrainOptions& options,
                                                            const data::ShardSet& shards);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/format.h"
 #include "trainer/parameter_states.h"
 
 namespace crossloom::trainer {
@@ -40,38 +41,51 @@ double gradient_bytes(const TrainOptions& options, double parameters, int ranks)
     const bool several_terms = options.auxk.k > 0 || !options.matryoshka.prefixes.empty();
     return several_terms ? all : 0.0;
   }
-  const double own_shards = all * shards / ranks;
-  return shards > 1.0 ? 2.0 * own_shards : own_shards;  // the second while they travel
+  return all * shards / ranks;
 }
 
 }  // namespace
 
+std::string MemoryPlan::text(double program) const {
+  return fmt::format(
+      "peak memory of a rank, about: {} = weights {} + moments {} + gradients {} + rows {} + step "
+      "{} + evaluation {} + program {}",
+      human_bytes(total() + program), human_bytes(weights), human_bytes(moments),
+      human_bytes(gradients), human_bytes(rows), human_bytes(step), human_bytes(evaluation),
+      human_bytes(program));
+}
+
 MemoryPlan plan_memory(const TrainOptions& options, const architectures::TranscoderShape& shape,
-                       int64_t parameters, const data::ShardSet& shards, int ranks) {
+                       int64_t parameters, double rows, int ranks) {
   const auto n = static_cast<double>(parameters);
   const double b = computed_bytes(options);
   const auto layers = static_cast<double>(shape.layers);
-  const auto& identity = shards.identity();
-  const double row_bytes =
-      2.0 * layers * static_cast<double>(identity.width_in + identity.width_out) + 16.0;
   const double tokens = static_cast<double>(options.loader.batch_tokens) / ranks;
   const double in_shard = options.deterministic ? static_cast<double>(options.loader.batch_tokens) /
                                                       static_cast<double>(options.virtual_shards)
                                                 : tokens;
-  const auto blocks = static_cast<double>(std::min<int64_t>(
-      options.loader.window_blocks, static_cast<int64_t>(shards.blocks().size())));
   MemoryPlan plan;
   plan.weights = n * weight_bytes(options);
   plan.moments = n * moment_bytes(options) / ranks;
   plan.gradients = gradient_bytes(options, n, ranks);
-  plan.rows = row_bytes * (blocks * static_cast<double>(shards.chunk_rows()) +
-                           tokens * static_cast<double>(options.loader.prefetch_batches + 2));
+  plan.rows = rows;
   plan.step = 4.0 * tokens * layers * static_cast<double>(shape.width) * b +
               in_shard * static_cast<double>(shape.features) * b;
   if (options.weights == "bfloat16") {  // an encoder's, where the CPU has no products of bfloat16
     plan.step += static_cast<double>(shape.features * shape.width) * b;
   }
   return plan;
+}
+
+double loader_bytes(const data::LoaderOptions& options, const data::ShardSet& shards, int ranks) {
+  const auto& identity = shards.identity();
+  const double row =
+      2.0 * static_cast<double>(identity.layers * (identity.width_in + identity.width_out)) + 16.0;
+  const auto blocks = static_cast<double>(
+      std::min<int64_t>(options.window_blocks, static_cast<int64_t>(shards.blocks().size())));
+  const double tokens = static_cast<double>(options.batch_tokens) / ranks;
+  return row * (blocks * static_cast<double>(shards.chunk_rows()) +
+                tokens * static_cast<double>(options.prefetch_batches + 2));
 }
 
 double checkpoint_bytes(const TrainOptions& options, int64_t parameters) {

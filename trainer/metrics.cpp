@@ -21,6 +21,8 @@ Metrics::Metrics(const std::string& run_folder, int64_t resumed_step, bool write
     if (value.is_object() && value.value("step", int64_t{-1}) >= 0 &&
         value["step"].get<int64_t>() <= resumed_step) {
       kept += line + "\n";
+      has_evaluation_ = has_evaluation_ || (value["step"].get<int64_t>() == resumed_step &&
+                                            value.value("kind", "") == "held_out");
     }
   }
   write_file(path_, kept);

@@ -14,12 +14,15 @@ class Metrics {
   /// Keeps lines of `<run folder>/metrics.jsonl` with "step" ≤ `resumed_step`. Only rank 0 writes.
   Metrics(const std::string& run_folder, int64_t resumed_step, bool writes);
 
+  /// Whether a held-out evaluation of the resumed step is there; false on other ranks than 0.
+  bool has_evaluation() const { return has_evaluation_; }
   /// Appends one line. Throws DataError when the disk is full.
   void append(const Json& line) const;
 
  private:
   std::string path_;
   bool writes_;
+  bool has_evaluation_ = false;
 };
 
 /// Everything about a step: per layer and mean.

@@ -61,11 +61,13 @@ struct SparsityOptions : Options {
 struct PreActivationOptions : Options {
   double weight = 0.0;  // λ_P; 0: none
   bool norm_weighted = true;
+  bool through_norms = true;
   bool dead_only = false;
 
   void visit(OptionVisitor& v) override {
     v.field("weight", weight, "λ_P of the pre-activation loss; 0: none");
     v.field("norm_weighted", norm_weighted, "weight each feature by its decoder norm");
+    v.field("through_norms", through_norms, "let its gradient into the decoders");
     v.field("dead_only", dead_only, "only features that count as dead");
   }
 };
@@ -102,10 +104,14 @@ struct DeadOptions : Options {
 
 struct GuardOptions : Options {
   double spike_factor = 20.0;
+  double highest_fvu = 100.0;
 
   void visit(OptionVisitor& v) override {
     v.field("spike_factor", spike_factor,
             "stop when the loss exceeds so many times its running mean; 0: never");
+    v.field("highest_fvu", highest_fvu,
+            "stop when the mean over layers of the error's share of variance (1: the mean "
+            "predictor) exceeds this; 0: never");
   }
 };
 

@@ -163,11 +163,14 @@ StepTerms Step::make_terms(const std::vector<double>& energies, const at::Tensor
     terms.sparsity_weight = result_.sparsity_weight / tokens;
     terms.sparsity_scale = options_.sparsity.scale;
   }
+  const auto& pull = options_.pre_activation;
   for (int64_t l = 0; pulls && l < shape.layers; ++l) {
-    const auto i = static_cast<size_t>(l);
-    at::Tensor pull = (options_.pre_activation.norm_weighted ? norms : ones)[i] *
-                      (options_.pre_activation.weight / tokens);
-    terms.silent_pull.push_back(options_.pre_activation.dead_only ? pull * dead[l] : pull);
+    const at::Tensor all =
+        (pull.norm_weighted ? norms : ones)[static_cast<size_t>(l)] * (pull.weight / tokens);
+    terms.silent_pull.push_back(pull.dead_only ? all * dead[l] : all);
+  }
+  if (pulls && pull.norm_weighted && pull.through_norms) {
+    terms.pull_norms = norms;
   }
   return terms;
 }
@@ -179,12 +182,12 @@ void Step::add_auxk(StepTerms& terms, const at::Tensor& dead) const {
   }
   const auto energies =
       centred_energies([](const TokenShard& shard, size_t layer) { return shard.residual(layer); });
-  terms.dead = dead;
-  terms.auxk = options_.auxk.k;
+  terms.auxk.dead = dead;
+  terms.auxk.kept = options_.auxk.k;
   for (size_t l = 0; l < energies.size(); ++l) {
     const double share =
         counts[static_cast<int64_t>(l)].item<double>() / static_cast<double>(options_.auxk.k);
-    terms.auxk_weights.push_back(
+    terms.auxk.weights.push_back(
         energies[l] > 0.0 ? options_.auxk.weight * std::min(share, 1.0) / energies[l] : 0.0);
   }
 }
@@ -210,8 +213,8 @@ void Step::collect(const StepTerms& terms, const std::vector<double>& energies) 
     result_.l0.push_back(totals[energies.size() + l] /
                          static_cast<double>(options_.loader.batch_tokens));
     result_.reconstruction += (totals[l] + totals[3 * energies.size() + l]) / terms.denominators[l];
-    if (!terms.auxk_weights.empty()) {
-      result_.auxiliary += totals[2 * energies.size() + l] * terms.auxk_weights[l];
+    if (!terms.auxk.weights.empty()) {
+      result_.auxiliary += totals[2 * energies.size() + l] * terms.auxk.weights[l];
     }
   }
   result_.sparsity = totals[4 * energies.size()];
@@ -260,11 +263,25 @@ void Step::store_thresholds(const std::vector<double>& bars, int64_t step) {
   }
 }
 
+void Step::propose(int64_t step) {
+  std::string failure;
+  try {
+    for (auto& shard : shards_) {
+      shard.propose(transcoder_, architectures::Watch::kGradients);
+    }
+  } catch (const DataError& error) {
+    failure = error.what();
+  }
+  if (exchange_.communicator().max(int64_t{!failure.empty()}) > 0) {
+    guard_.stop_non_finite(failure.empty() ? "others on another rank" : failure, step);
+  }
+}
+
 StepTerms Step::forward(const at::Tensor& dead, int64_t step, const std::vector<double>& energies) {
   StepTerms terms = make_terms(energies, dead, step);
+  propose(step);
   std::vector<const std::vector<architectures::Candidates>*> candidates;
-  for (auto& shard : shards_) {
-    shard.propose(transcoder_, architectures::Watch::kGradients);
+  for (const auto& shard : shards_) {
     candidates.push_back(&shard.candidates());
   }
   if (const int64_t kept = transcoder_.batch_kept(); kept > 0) {
@@ -302,7 +319,7 @@ void Step::backward_and_update(const StepTerms& terms, const std::vector<double>
     sink.close();
   }
   collect(terms, energies);
-  const at::Tensor own = exchange_.reduce_to_owners(gradients_, scratch_);
+  const at::Tensor own = exchange_.reduce_to_owners(gradients_);
   result_.gradient_norm = global_norm(own);
   guard_.check(result_, step);
   update(own, step);

@@ -71,6 +71,8 @@ class Step {
   StepTerms make_terms(const std::vector<double>& energies, const at::Tensor& dead, int64_t step);
   void add_auxk(StepTerms& terms, const at::Tensor& dead) const;
   void collect(const StepTerms& terms, const std::vector<double>& energies);
+  /// Throws Diverged, on all ranks alike, where a pre-activation of one of them is not finite.
+  void propose(int64_t step);
   /// Loss terms of a batch up to its codes' errors; y_grad is then there.
   StepTerms forward(const at::Tensor& dead, int64_t step, const std::vector<double>& energies);
   void backward_and_apply(const StepTerms& terms, const std::vector<double>& energies,
@@ -93,8 +95,7 @@ class Step {
   std::optional<ApplyingSink> applying_;
   std::vector<int64_t> prefixes_;  // nested groups below the whole
   Guard guard_;
-  at::Tensor scratch_;  // partial gradients on their way to their owners
-  at::Tensor fired_;    // int64 [L, F]
+  at::Tensor fired_;  // int64 [L, F]
   StepResult result_;
 };
 

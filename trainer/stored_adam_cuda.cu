@@ -8,6 +8,7 @@
 // element and key alone: the bits do not depend on how stretches are cut.
 #include "architectures/kernels/launch_cuda.cuh"
 #include "trainer/adam_cuda.h"
+#include "trainer/state_block.h"
 #include "trainer/stored_number_cuda.cuh"
 
 namespace crossloom::trainer {
@@ -17,7 +18,6 @@ namespace kernels = architectures::kernels;
 
 constexpr int kThreads = 256;
 constexpr int kCount = 4;  // elements of a thread
-constexpr int64_t kStateBlock = 64;
 constexpr int kThreadsOfBlock = static_cast<int>(kStateBlock) / kCount;
 constexpr float kTiny = 1e-30F;  // below what a quotient's divisor matters
 

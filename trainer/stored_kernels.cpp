@@ -29,7 +29,8 @@ constexpr int kVectors = static_cast<int>(kStateBlock / kLanes);  // of a block
 constexpr float kTiny = 1e-30F;  // below what a squared gradient or a share of a scale matters
 
 /// Random bits of elements element, element + 1, …: an integer hash (multiply and shift, twice) of
-/// the element's number under the key.
+/// the element's number under the key. A vector across a multiple of 2³² keeps its first element's
+/// upper half.
 HWY_INLINE WordVector random_bits(uint64_t key, int64_t element) {
   const Words d;
   const auto number = static_cast<uint64_t>(element);

@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "trainer/flat_kernels.h"
+#include "trainer/state_block.h"
 
 namespace crossloom::trainer {
 
@@ -40,8 +41,6 @@ struct StoredCoefficients {
   float smallest_second;  // 1/C
   uint64_t key;           // of the run's seed and the step
 };
-
-inline constexpr int64_t kStateBlock = 64;  // elements
 
 /// g [count] float32; `element` is the first one's number over all parameters. Stretches begin at a
 /// block.

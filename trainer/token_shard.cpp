@@ -1,6 +1,7 @@
 #include "trainer/token_shard.h"
 
-#include "architectures/auxk.h"
+#include <algorithm>
+
 #include "architectures/losses.h"
 #include "architectures/matryoshka.h"
 #include "architectures/pre_activation_loss.h"
@@ -10,10 +11,7 @@
 namespace crossloom::trainer {
 
 using architectures::CodeGradients;
-using architectures::Codes;
-using architectures::ColumnRange;
 using architectures::ParameterSink;
-using architectures::Part;
 using architectures::Transcoder;
 
 TokenShard::TokenShard(const architectures::TranscoderShape& shape, int64_t tokens,
@@ -48,6 +46,10 @@ void TokenShard::propose(const Transcoder& transcoder, architectures::Watch watc
 }
 
 void TokenShard::forward(const Transcoder& transcoder, const StepTerms& terms) {
+  sums_.sparsity = 0.0;
+  sums_.pre_activation = 0.0;
+  std::fill(sums_.nested.begin(), sums_.nested.end(), 0.0);
+  std::fill(sums_.auxiliary.begin(), sums_.auxiliary.end(), 0.0);
   codes_.clear();
   for (size_t l = 0; l < x_.size(); ++l) {
     const auto bar = terms.bars.empty() ? std::nullopt : std::optional<double>(terms.bars[l]);
@@ -68,68 +70,45 @@ void TokenShard::count_active(const at::Tensor& fired) const {
   }
 }
 
-void TokenShard::add_auxk(const Transcoder& transcoder, const StepTerms& terms,
-                          ParameterSink& sink) {
-  HoldingSink holding(sink);
-  Codes codes;
-  for (size_t l = 0; l < x_.size(); ++l) {
-    const auto layer = static_cast<int64_t>(l);
-    codes.push_back(
-        architectures::dead_feature_codes(transcoder, layer, x_[l], terms.dead[layer], terms.auxk));
-  }
-  const ColumnRange columns{0, shape_.width};
-  std::vector<at::Tensor> e_hat;
-  std::vector<at::Tensor> e_grad;
-  transcoder.decode(codes, x_, columns, e_hat, Part::kFeatureWrites);
-  for (size_t l = 0; l < x_.size(); ++l) {
-    const at::Tensor error = e_hat[l] - residual(l);
-    sums_.auxiliary[l] = error.square().sum(at::kDouble).item<double>();
-    e_grad.push_back(error * (2.0 * terms.auxk_weights[l]));
-  }
-  const CodeGradients gradients =
-      transcoder.decode_backward(codes, x_, e_grad, columns, {}, holding, Part::kFeatureWrites);
-  for (size_t l = 0; l < x_.size(); ++l) {
-    transcoder.encode_backward(static_cast<int64_t>(l), x_[l], codes[l], gradients[l], {}, holding);
-  }
-}
-
 void TokenShard::backward(const Transcoder& transcoder, const StepTerms& terms,
                           ParameterSink& sink) {
-  if (terms.dead.defined()) {
-    add_auxk(transcoder, terms, sink);
+  HoldingSink holding(sink);
+  if (terms.auxk.dead.defined()) {
+    sums_.auxiliary =
+        architectures::auxiliary_reconstruction(transcoder, terms.auxk, x_, y_, y_hat_, holding);
+  }
+  architectures::NestedTerm nested;
+  if (!terms.prefixes.empty()) {
+    nested = architectures::nested_reconstruction(transcoder, codes_, x_, y_, terms.prefixes,
+                                                  terms.denominators, holding);
+    sums_.nested = nested.squared;
   }
   architectures::SparsityTerm sparsity;
   if (!terms.norms.empty()) {
     sparsity = architectures::tanh_penalty(codes_, terms.norms, terms.sparsity_weight,
                                            terms.sparsity_scale, terms.through_norms);
+    sums_.sparsity = sparsity.loss;
   }
-  sums_.sparsity = sparsity.loss;
-  sums_.pre_activation = 0.0;
-  architectures::NestedTerm nested;
-  if (!terms.prefixes.empty()) {
-    HoldingSink holding(sink);
-    nested = architectures::nested_reconstruction(transcoder, codes_, x_, y_, terms.prefixes,
-                                                  terms.denominators, holding);
-    sums_.nested = nested.squared;
+  architectures::PreActivationTerm pull;
+  if (!terms.silent_pull.empty()) {
+    pull = architectures::pre_activation_loss(transcoder, x_, codes_, terms.silent_pull,
+                                              terms.pull_norms);
+    sums_.pre_activation = pull.loss;
   }
-  const CodeGradients gradients =
-      transcoder.decode_backward(codes_, x_, y_grad_, {0, shape_.width}, sparsity.norm_grad, sink);
+  const CodeGradients gradients = transcoder.decode_backward(
+      codes_, x_, y_grad_, {0, shape_.width},
+      architectures::sum_of_norm_gradients(sparsity.norm_grad, pull.norm_grad), sink);
   for (size_t l = 0; l < x_.size(); ++l) {
-    const auto layer = static_cast<int64_t>(l);
     at::Tensor gradient = gradients[l];
-    if (!nested.value_grad.empty()) {
-      gradient.add_(nested.value_grad[l]);
+    for (const CodeGradients* more : {&nested.value_grad, &sparsity.value_grad}) {
+      if (!more->empty()) {
+        gradient.add_((*more)[l]);
+      }
     }
-    if (!sparsity.value_grad.empty()) {
-      gradient.add_(sparsity.value_grad[l]);
-    }
-    at::Tensor silent_grad;
-    if (!terms.silent_pull.empty()) {
-      sums_.pre_activation += architectures::pre_activation_loss(transcoder, layer, x_[l],
-                                                                 codes_[l], terms.silent_pull[l]);
-      silent_grad = terms.silent_pull[l].neg();
-    }
-    transcoder.encode_backward(layer, x_[l], codes_[l], gradient, silent_grad, sink);
+    const at::Tensor silent_grad =
+        terms.silent_pull.empty() ? at::Tensor() : terms.silent_pull[l].neg();
+    transcoder.encode_backward(static_cast<int64_t>(l), x_[l], codes_[l], gradient, silent_grad,
+                               sink);
   }
 }
 

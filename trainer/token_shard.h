@@ -12,6 +12,7 @@
 
 #include <vector>
 
+#include "architectures/auxk.h"
 #include "architectures/transcoder.h"
 #include "data/batch.h"
 #include "data/normalizer.h"
@@ -28,9 +29,8 @@ struct StepTerms {
   double sparsity_scale = 0.0;          // c
   bool through_norms = false;           // whether the penalty's gradient reaches the decoders
   std::vector<at::Tensor> silent_pull;  // [L] of [F] w_i; empty: no pre-activation loss
-  at::Tensor dead;                      // bool [L, F]; undefined: no AuxK
-  int64_t auxk = 0;                     // k_aux
-  std::vector<double> auxk_weights;     // [L] α m_l / V^e_l
+  std::vector<at::Tensor> pull_norms;   // [L] of [F] n_i in w_i; empty: w_i has no gradient
+  architectures::AuxKTerm auxk;         // its `dead` undefined: no AuxK
 };
 
 /// Sums over a shard's tokens, in float64; they add up over shards.
@@ -51,7 +51,7 @@ class TokenShard {
   /// Rows [begin, begin + tokens) of the batch, normalised.
   void load(const data::Batch& batch, int64_t begin, const data::Normalizer& normalizer);
   void propose(const architectures::Transcoder& transcoder, architectures::Watch watch);
-  /// Codes, reconstruction, its error and gradient.
+  /// Codes, reconstruction, its error and gradient. Sums of the other terms are 0 until `backward`.
   void forward(const architectures::Transcoder& transcoder, const StepTerms& terms);
   /// All parameter gradients into the sink.
   void backward(const architectures::Transcoder& transcoder, const StepTerms& terms,
@@ -66,9 +66,6 @@ class TokenShard {
   void count_active(const at::Tensor& fired) const;
 
  private:
-  void add_auxk(const architectures::Transcoder& transcoder, const StepTerms& terms,
-                architectures::ParameterSink& sink);
-
   architectures::TranscoderShape shape_;
   std::vector<at::Tensor> x_, y_, y_hat_, y_grad_;  // [L] of [T/S, D]
   std::vector<architectures::Candidates> candidates_;

@@ -50,6 +50,7 @@ void check_recipe(const TrainOptions& options) {
   require_at_least("dead.window_tokens", options.dead.window_tokens, 0);
   require_range("dead.min_density", options.dead.min_density, 0.0, 1.0);
   require_range("guard.spike_factor", options.guard.spike_factor, 0.0, 1e12);
+  require_range("guard.highest_fvu", options.guard.highest_fvu, 0.0, 1e12);
   matryoshka_prefixes(options);
   require_range("start.firing_rate", options.start.firing_rate, 0.0, 1.0);
   require_at_least("start.sample_tokens", options.start.sample_tokens, 2);
@@ -73,6 +74,15 @@ void check_few_bytes(const TrainOptions& options, int ranks) {
          .hint = "Gradients are then applied where they are made: no norm of all of them is known "
                  "before, and ranks would have to exchange them."});
   }
+  const double beta1 = options.adam.beta1;
+  if (options.adam.states == "8bit" && beta1 * beta1 >= options.adam.beta2) {
+    throw ConfigError({.what = "8-bit moments do not fit these decays",
+                       .expected = "adam.beta1² < adam.beta2",
+                       .got = fmt::format("{}² and {}", beta1, options.adam.beta2),
+                       .where = "adam.beta1, adam.beta2",
+                       .hint = "A second moment that is rounded to 0 has no lower bound then; take "
+                               "adam.states: bfloat16, or a larger beta2."});
+  }
 }
 
 }  // namespace
@@ -94,7 +104,7 @@ void check_train_options(const TrainOptions& options, int ranks) {
   require_range("adam.learning_rate", options.adam.learning_rate, 0.0, 10.0);
   require_range("adam.beta1", options.adam.beta1, 0.0, 0.999999);
   require_range("adam.beta2", options.adam.beta2, 0.0, 0.99999999);
-  require_range("adam.epsilon", options.adam.epsilon, 0.0, 1.0);
+  require_range("adam.epsilon", options.adam.epsilon, 1e-30, 1.0);
   require_range("adam.clip_norm", options.adam.clip_norm, 0.0, 1e30);
   check_recipe(options);
   check_schedules(options);

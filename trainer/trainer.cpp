@@ -15,6 +15,7 @@
 #include "trainer/dump.h"
 #include "trainer/initial_transcoder.h"
 #include "trainer/metrics.h"
+#include "trainer/non_finite.h"
 
 namespace crossloom::trainer {
 namespace {
@@ -43,7 +44,8 @@ class Run {
         density_(transcoder_->shape().layers, transcoder_->shape().features,
                  density_window_tokens(options), options.dead.min_density),
         target_means_(mean_rows(shards.statistics().targets.mean, shards.identity().layers)),
-        identity_{transcoder_->shape(), shards.identity(), options_to_yaml(options)} {}
+        identity_{transcoder_->shape(), shards.identity(), shards.digest(),
+                  options_to_yaml(options)} {}
 
   TrainSummary run() {
     lock();
@@ -53,6 +55,10 @@ class Run {
     data::Loader loader(shards_, split.training, options_.loader, communicator_.rank(),
                         communicator_.size(), first);
     const Metrics metrics(options_.output, first, communicator_.rank() == 0);
+    if (first > 0 && wants_evaluation(first) &&
+        communicator_.max(int64_t{metrics.has_evaluation()}) == 0) {
+      evaluate(metrics, first);  // it was stopped between its checkpoint and this
+    }
     if (first < options_.steps) {
       loop(loader, metrics, first);
     }
@@ -120,13 +126,13 @@ class Run {
         since = Clock::now();
         since_step = n;
       }
-      if (is_due(n, options_.evaluate_every_steps)) {
-        evaluate(metrics, n);
-      }
-      if (is_due(n, options_.checkpoint_every_steps)) {
+      if (is_due(n, options_.checkpoint_every_steps)) {  // first: evaluation may fail
         save_checkpoint(options_.output, n, state(), communicator_);
         summary_.checkpoint =
             (std::filesystem::path(options_.output) / fmt::format("step_{}", n)).string();
+      }
+      if (wants_evaluation(n)) {
+        evaluate(metrics, n);
       }
     }
   }
@@ -134,14 +140,33 @@ class Run {
   void run_step(const data::Batch& batch, int64_t n) {
     try {
       summary_.last = step_.run(batch, n, density_.dead());
-    } catch (const DataError&) {
-      if (communicator_.rank() == 0) {
-        write_dump(options_, step_.result(), batch, n);
-      }
+    } catch (const DataError&) {  // on all ranks alike
+      describe_failure(batch, n);
       throw;
     }
     summary_.step = n;
     density_.update(step_.fired(), options_.loader.batch_tokens);
+  }
+
+  /// Dumps the step; throws when it was the batch that is at fault.
+  void describe_failure(const data::Batch& batch, int64_t n) {
+    const auto place = non_finite_place(batch);
+    const int64_t ranks = communicator_.size();
+    const int64_t culprit = communicator_.min(place ? int64_t{communicator_.rank()} : ranks);
+    if (communicator_.rank() == (culprit < ranks ? culprit : 0)) {
+      write_dump(options_, step_.result(), batch, n);
+    }
+    if (culprit < ranks) {
+      throw DataError({.what = "The activations hold a number that is not finite",
+                       .expected = "finite numbers",
+                       .got = place ? *place : fmt::format("one in the batch of rank {}", culprit),
+                       .where = shards_.folder(),
+                       .hint = "Harvest these shards again, in float32 if the model overflows."});
+    }
+  }
+
+  bool wants_evaluation(int64_t n) const {
+    return evaluate_ && is_due(n, options_.evaluate_every_steps);
   }
 
   bool is_due(int64_t n, int64_t every) const {
@@ -163,9 +188,6 @@ class Run {
   }
 
   void evaluate(const Metrics& metrics, int64_t n) {
-    if (!evaluate_) {
-      return;
-    }
     summary_.held_out = evaluate_(*transcoder_, normalizer_);
     communicator_.agree([&] {
       Json line = summary_.held_out;
@@ -194,7 +216,7 @@ class Run {
 
 TrainSummary train(const TrainOptions& options, const data::ShardSet& shards,
                    Communicator& communicator, const Evaluate& evaluate) {
-  check_train_options(options, communicator.size());
+  communicator.agree([&] { check_training(options, shards, communicator.size()); });
   if (options.deterministic) {
     at::set_num_threads(1);  // a GEMM's bits depend on its threads
   }

@@ -19,7 +19,8 @@ at::Tensor scales(const std::vector<double>& values) {
 
 }  // namespace
 
-Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards) {
+Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards,
+                   const std::string& cache) {
   return {{"model", shards.model},
           {"model_revision", shards.model_revision},
           {"tokenizer_hash", shards.tokenizer_hash},
@@ -29,7 +30,8 @@ Json identity_json(const architectures::TranscoderShape& shape, const data::Shar
           {"context_len", shards.context_len},
           {"layers", shape.layers},
           {"width", shape.width},
-          {"features", shape.features}};
+          {"features", shape.features},
+          {"cache", cache}};
 }
 
 void write_weights_file(const std::string& folder, const WeightsFile& file) {
@@ -47,7 +49,7 @@ void write_weights_file(const std::string& folder, const WeightsFile& file) {
                      {"version", fmt::format("{}", kFormatVersion)},
                      {"transcoder", options_to_yaml(file.transcoder)},
                      {"loader", options_to_yaml(file.loader)},
-                     {"identity", identity_json(file.shape, file.shards).dump()}});
+                     {"identity", identity_json(file.shape, file.shards, file.cache).dump()}});
 }
 
 }  // namespace crossloom::trainer

@@ -23,10 +23,13 @@ struct WeightsFile {
   const data::LoaderOptions& loader;
   const architectures::TranscoderShape& shape;
   const data::ShardIdentity& shards;
+  const std::string& cache;  // ShardSet::digest of what it was trained on
 };
 
-/// What a transcoder must be used with: model, tokenizer, hooks, BOS policy, sizes.
-Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards);
+/// What a transcoder must be used with: model, tokenizer, hooks, BOS policy, sizes; and which
+/// activations it was trained on.
+Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards,
+                   const std::string& cache);
 
 /// Atomic. Throws DataError.
 void write_weights_file(const std::string& folder, const WeightsFile& file);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "tests/support/expect_error.h"
 
@@ -138,6 +139,11 @@ void check_all_gather(Communicator& c) {
     std::vector<char> receive(expected.size(), 'x');
     c.all_gather_v(send.data(), receive.data(), sizes);
     EXPECT_EQ(receive, expected);
+    const auto place = std::accumulate(sizes.begin(), sizes.begin() + c.rank(), int64_t{0});
+    std::fill(receive.begin(), receive.end(), 'x');
+    std::copy(send.begin(), send.end(), receive.begin() + place);
+    c.all_gather_v(receive.data() + place, receive.data(), sizes);
+    EXPECT_EQ(receive, expected) << "from its own place";
   }
   const int64_t mine = 100 + c.rank();
   std::vector<int64_t> all(size_t(c.size()), -1);

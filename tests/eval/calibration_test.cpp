@@ -74,7 +74,19 @@ TEST_F(Calibration, ThresholdsFilesAreReadOrRefusedByName) {
   refused(R"({"thresholds": [1, [1, 2, 3], 1]})", {"layer 1", "2 features", "3 numbers"});
   refused(R"({"thresholds": [1, 1, -1]})", {"layer 2", "positive", "-1"});
   refused(R"({"thresholds": [1, "x", 1]})", {"layer 1", "positive"});
-  refused(R"({"theta": [1, 1, 1]})", {"a list of 3 layers", "no list"});
+  refused(R"({"theta": [1, 1, 1]})", {"\"thresholds\" lists 3 layers", "no such key"});
+  refused("[1, 1, 1]", {"\"thresholds\" lists 3 layers", "a bare list", "{\"thresholds\": ["});
+  refused(R"({"thresholds": 1})", {"\"thresholds\" lists 3 layers", "number"});
+}
+
+TEST_F(Calibration, WrittenThresholdsAreReadBackExactly) {
+  const at::Tensor thresholds = at::rand({3, 20}, at::kDouble).add_(0.1);
+  thresholds[1].fill_(1.0 / 3.0);
+  const Json written = thresholds_json(thresholds);
+  EXPECT_TRUE(written[0].is_array());
+  EXPECT_TRUE(written[1].is_number());
+  test::put_file(folder_.file("own.json"), Json{{"thresholds", written}, {"more", 1}}.dump());
+  EXPECT_TRUE(at::equal(read_thresholds(folder_.file("own.json"), {3, 24, 20}), thresholds));
 }
 
 TEST_F(Calibration, ArchitecturesWithoutAJumpReluFormAreNamed) {
@@ -84,6 +96,7 @@ TEST_F(Calibration, ArchitecturesWithoutAJumpReluFormAreNamed) {
     test::expect_error<ConfigError>([&] { with_thresholds(*transcoder, thresholds); }, phrases);
   };
   refused("clt-source-tied", {"no JumpReLU form", "clt-source-tied"});
+  refused("clt-incremental-topk-affine", {"no JumpReLU form", "the affine types have none"});
   refused("plt-relu", {"Only a selection", "plt-relu"});
 }
 

@@ -32,7 +32,8 @@ inline at::Tensor random_matrix(int64_t rows, int64_t columns, uint64_t key,
 
 /// Features that ascend and are spread over F; token t has t mod (per_token + 1) of them, which
 /// begin at another feature each time.
-inline architectures::LayerCodes random_codes(const CodeSizes& sizes, uint64_t key) {
+inline architectures::LayerCodes random_codes(const CodeSizes& sizes, uint64_t key,
+                                              at::ScalarType type = at::kFloat) {
   std::vector<int64_t> offsets = {0};
   std::vector<int32_t> index;
   for (int64_t t = 0; t < sizes.tokens; ++t) {
@@ -45,7 +46,7 @@ inline architectures::LayerCodes random_codes(const CodeSizes& sizes, uint64_t k
   }
   return {.offsets = at::tensor(offsets, at::kLong),
           .index = at::tensor(index, at::kInt),
-          .value = random_floats({static_cast<int64_t>(index.size())}, key)};
+          .value = random_floats({static_cast<int64_t>(index.size())}, key).to(type)};
 }
 
 }  // namespace crossloom::test

@@ -73,6 +73,7 @@ TEST_P(Applying, GathersWhereSeveralTermsMeet) {
 }
 
 TEST_P(Applying, HasTheSameBitsOnAnyThreadCount) {
+  test::enlarge(options_, folder_.file("large"), 24);
   options_.dtype = "float32";
   const int threads = at::get_num_threads();
   at::set_num_threads(1);

@@ -3,10 +3,14 @@
 
 #include <limits>
 
+#include "common/hash.h"
 #include "common/json_file.h"
+#include "data/manifest.h"
+#include "data/shard_writer.h"
 #include "tests/support/expect_error.h"
 #include "tests/trainer/training_helpers.h"
 #include "trainer/initial_transcoder.h"
+#include "trainer/non_finite.h"
 
 namespace crossloom::trainer {
 namespace {
@@ -51,6 +55,27 @@ TEST_F(Guarded, ASpikeButNotASlowRise) {
   test::expect_error<Diverged>([&] { guard.check(result, 61); }, {"has jumped", "spike_factor"});
 }
 
+TEST_F(Guarded, AnErrorBeyondAnyUseFromTheFirstStepOn) {
+  Guard guard(options_);
+  StepResult result = ordinary();
+  result.fvu = {1.0, 190.0};
+  EXPECT_NO_THROW(guard.check(result, 1));
+  result.fvu = {1.0, 210.0};
+  test::expect_error<Diverged>([&] { guard.check(result, 2); }, {"mean predictor", "highest_fvu"});
+  options_.guard.highest_fvu = 0.0;
+  EXPECT_NO_THROW(guard.check(result, 3));
+}
+
+TEST_F(Guarded, ALearningRateThatExplodesIsDivergenceNotBadData) {
+  options_.transcoder.architecture = "plt-relu";
+  options_.adam.clip_norm = 0.0;
+  options_.adam.warmup_steps = 0;
+  options_.adam.learning_rate = 10.0;
+  run_ranks_as_threads(2, [&](Communicator& communicator) {
+    EXPECT_THROW(test::run_training(options_, communicator), Diverged);
+  });
+}
+
 TEST_F(Guarded, APenaltyThatSilencesEverything) {
   options_.transcoder.architecture = "plt-jumprelu";
   options_.sparsity.weight = 1e5;
@@ -77,12 +102,16 @@ TEST_F(Guarded, ANaNInTheBatchIsNamedAndNothingIsUpdated) {
   const at::Tensor before = step.weights().whole().clone();
   const at::Tensor nobody = at::zeros({3, 48}, at::kBool);
   batch.x[1][5][2] = kNaN;
-  test::expect_error<DataError>([&] { step.run(batch, 1, nobody); },
-                                {"non-finite pre-activation", "layer 1, token 5"});
+  test::expect_error<Diverged>([&] { step.run(batch, 1, nobody); },
+                               {"non-finite pre-activation", "layer 1, token 5"});
   batch = data::synthetic_rows(test::tiny_data(), 0, options_.loader.batch_tokens);
   batch.y[2][5][2] = kNaN;
   EXPECT_THROW(step.run(batch, 1, nobody), DataError);
   EXPECT_TRUE(at::equal(before, step.weights().whole()));
+  const auto place = non_finite_place(batch);
+  ASSERT_TRUE(place.has_value());
+  EXPECT_EQ(*place, "target of layer 2, row 5 of the batch (document 0, position 6): nan");
+  EXPECT_FALSE(non_finite_place(data::synthetic_rows(test::tiny_data(), 0, 8)).has_value());
 }
 
 TEST_F(Guarded, ImpossibleRecipesAreNamed) {
@@ -114,6 +143,36 @@ TEST_F(Guarded, ImpossibleRecipesAreNamed) {
         o.k_annealing.start = 20;
       },
       {"k_annealing.start"});
+  refused([](auto& o) { o.k_annealing.start = 49; }, {"k_annealing.start"});
+  refused([](auto& o) { o.transcoder.features = -5; }, {"features"});
+  refused([](auto& o) { o.adam.epsilon = 0.0; }, {"adam.epsilon"});
+  refused([](auto& o) { o.loader.batch_tokens = 4000; }, {"fewer training rows"});
+  refused([](auto& o) { o.loader.window_blocks = 0; }, {"window_blocks"});
+  EXPECT_FALSE(std::filesystem::exists(options_.output));  // nothing was written
+}
+
+TEST_F(Guarded, InputsAndTargetsOfUnequalWidths) {
+  data::ShardIdentity identity = data::synthetic_identity(test::tiny_data());
+  identity.width_out = 24;
+  const std::string folder = folder_.file("unequal");
+  std::filesystem::create_directories(folder);
+  const std::string name = "shard_00000.h5";
+  data::ShardWriter writer(folder + "/" + name,
+                           {.identity = identity, .rows = 64, .chunk_rows = 16});
+  auto wide = test::tiny_data();
+  wide.width = 24;
+  data::Batch batch = data::synthetic_rows(test::tiny_data(), 0, 64);
+  batch.y = data::synthetic_rows(wide, 0, 64).y;
+  writer.append(batch);
+  const std::string digest = hex(writer.finish());
+  data::write_manifest(folder, {.complete = true,
+                                .rows = 64,
+                                .request = {{"synthetic", 1}},
+                                .shards = {{.name = name, .rows = 64, .xxh3 = digest}}});
+  options_.data = folder;
+  options_.transcoder.architecture = "plt-topk-skip";
+  test::expect_error<DataError>([&] { test::run_training(options_, *single_); },
+                                {"different widths", "16", "24", "skip"});
 }
 
 }  // namespace

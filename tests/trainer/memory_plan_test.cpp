@@ -17,6 +17,7 @@ struct Case {
   double beta1;
   double clip_norm;
   int64_t auxk;
+  int ranks = 1;  // threads of this process
 };
 
 class MemoryPlans : public ::testing::TestWithParam<Case> {};
@@ -41,21 +42,24 @@ TEST_P(MemoryPlans, AreWithinATenthOfTheMeasuredPeak) {
   const data::ShardSet shards(options.data);
   const architectures::TranscoderShape shape{shards.identity().layers, data.width,
                                              options.transcoder.features};
-  const auto plan = plan_memory(
-      options, shape, architectures::parameter_count(options.transcoder, shape), shards, 1);
+  const auto plan =
+      plan_memory(options, shape, architectures::parameter_count(options.transcoder, shape),
+                  loader_bytes(options.loader, shards, c.ranks), c.ranks);
   return_freed_memory();  // of the tests before
   const double before = resident_memory_bytes();
   if (before == 0.0 || !reset_peak_memory()) {
     GTEST_SKIP() << "this kernel does not tell a process its peak memory";
   }
-  test::run_training(options, *make_single_communicator());
-  const double planned = before + plan.total();
-  EXPECT_NEAR(peak_memory_bytes() / planned, 1.0, 0.1)
-      << "planned " << planned << " bytes, " << before << " of them before the run";
+  run_ranks_as_threads(
+      c.ranks, [&](Communicator& communicator) { test::run_training(options, communicator); });
+  const double planned = c.ranks * plan.total();
+  EXPECT_NEAR((peak_memory_bytes() - before) / planned, 1.0, 0.1)
+      << "planned " << planned << " bytes beside " << before << " before the run";
 }
 
 INSTANTIATE_TEST_SUITE_P(Runs, MemoryPlans,
                          ::testing::Values(Case{"clipped", "full", "full", 0.9, 1.0, 0},
+                                           Case{"two_ranks", "full", "full", 0.9, 1.0, 0, 2},
                                            Case{"applied", "full", "full", 0.9, 0.0, 0},
                                            Case{"applied_with_auxk", "full", "full", 0.9, 0.0, 8},
                                            Case{"halves", "bfloat16", "bfloat16", 0.9, 0.0, 0},

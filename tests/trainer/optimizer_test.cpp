@@ -164,7 +164,39 @@ TEST(Exchange, AddsInShardOrderForAnyRankCount) {
   }
 }
 
-TEST(Training, LearnsAndClipsAlikeOnAnyRankCount) {
+TEST(Exchange, GradientsReachTheirOwnersAddedInShardOrderWhateverTravelsAtATime) {
+  constexpr int64_t kShards = 4;
+  const std::vector<architectures::Parameter> parameters{{"w", at::zeros({1000})}};
+  std::vector<FlatBuffer> partials;  // all S shards'
+  for (int64_t s = 0; s < kShards; ++s) {
+    partials.emplace_back(parameters, kShards);
+    partials.back().view(0).copy_(at::linspace(1.0, std::pow(10.0, double(s)), 1000));
+  }
+  at::Tensor expected = partials[0].whole().clone();
+  for (int64_t s = 1; s < kShards; ++s) {
+    expected.add_(partials[static_cast<size_t>(s)].whole());
+  }
+  for (const int ranks : {1, 2, 4}) {
+    for (const int64_t travelling : {100, 256, 1 << 20}) {  // 100: the last piece is shorter
+      run_ranks_as_threads(ranks, [&](Communicator& communicator) {
+        Exchange exchange(communicator, kShards, travelling);
+        std::vector<FlatBuffer> own;
+        for (int64_t s = 0; s < exchange.local_shards(); ++s) {
+          own.emplace_back(parameters, kShards);
+          own.back().whole().copy_(
+              partials[static_cast<size_t>(exchange.first_shard() + s)].whole());
+        }
+        FlatBuffer all(parameters, kShards);
+        const at::Tensor total = exchange.reduce_to_owners(own);
+        all.whole().narrow(0, communicator.rank() * total.size(0), total.size(0)).copy_(total);
+        exchange.gather_from_owners(all);
+        EXPECT_TRUE(at::equal(all.whole(), expected)) << ranks << " ranks, " << travelling;
+      });
+    }
+  }
+}
+
+TEST(Training, LearnsWithClipping) {
   test::TempFolder folder;
   data::write_synthetic_cache(folder.file("shards"), test::tiny_data());
   auto options = test::tiny_training(folder.file("shards"), folder.file("run"));

@@ -72,6 +72,8 @@ TEST_P(RanksEqual, RoundingOnlyInTheDefaultMode) {
     run_both();
     if (communicator_->rank() == 0) {
       EXPECT_LE(std::abs(together_.last.loss - alone_.last.loss), tolerance * alone_.last.loss);
+      EXPECT_LE(std::abs(together_.last.gradient_norm - alone_.last.gradient_norm),
+                100.0 * tolerance * alone_.last.gradient_norm);  // of the summed gradients
       std::filesystem::remove_all(folder_.path() + "/alone");
     }
   }

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <span>
 
+#include "architectures/registry.h"
 #include "common/checkpoint_folder.h"
 #include "common/hash.h"
 #include "common/json_file.h"
@@ -60,6 +61,57 @@ TEST_F(Resume, AtStep25EqualsNoInterruption) {
   auto fresh = options_;
   fresh.output = folder_.file("fresh");
   EXPECT_EQ(test::weight_bytes(resumed.checkpoint), test::weight_bytes(train(fresh).checkpoint));
+}
+
+/// Thresholds in use and learnt, annealed K, densities that AuxK and the pre-activation loss look
+/// at.
+TEST_F(Resume, KeepsWhatEveryKindOfRowRemembers) {
+  for (const char* row :
+       {"clt-topk", "plt-batchtopk-skip", "clt-jumprelu", "clt-incremental-relu"}) {
+    auto options = options_;
+    options.transcoder.architecture = row;
+    options.dead.min_density = 0.05;
+    const std::string activation = architectures::Registry::instance().row(row).activation;
+    if (activation == "topk" || activation == "batchtopk") {
+      options.auxk.k = 4;
+      options.k_annealing.start = 20;
+    } else {
+      options.sparsity.weight = 0.01;
+      options.pre_activation.weight = 1e-3;
+      options.pre_activation.dead_only = true;
+    }
+    options.output = folder_.file(row);
+    options.checkpoint_every_steps = 25;
+    options.keep_checkpoints = 9;
+    const auto whole = train(options);
+    const auto bytes = test::weight_bytes(whole.checkpoint);
+    std::filesystem::remove_all(options.output + "/step_50");
+    const auto resumed = train(options);
+    EXPECT_EQ(resumed.last.loss, whole.last.loss) << row;
+    EXPECT_EQ(test::weight_bytes(resumed.checkpoint), bytes) << row;
+  }
+}
+
+/// The last checkpoint is written before the last evaluation, which a second start makes up for.
+TEST_F(Resume, AnEvaluationThatFailsLosesNothing) {
+  const data::ShardSet shards(options_.data);
+  int calls = 0;
+  const Evaluate evaluate = [&](const architectures::Transcoder&, const data::Normalizer&) -> Json {
+    if (++calls == 1) {
+      throw DataError({.what = "A chunk is damaged",
+                       .expected = "its checksum",
+                       .got = "another",
+                       .where = "a shard",
+                       .hint = "Harvest it again."});
+    }
+    return {{"nmse", 0.5}};
+  };
+  const auto single = make_single_communicator();
+  EXPECT_THROW(trainer::train(options_, shards, *single, evaluate), DataError);
+  EXPECT_EQ(newest_checkpoint(options_.output), options_.output + "/step_50");
+  EXPECT_EQ(trainer::train(options_, shards, *single, evaluate).held_out["nmse"], 0.5);
+  trainer::train(options_, shards, *single, evaluate);
+  EXPECT_EQ(calls, 2);  // it is there now
 }
 
 TEST_F(Resume, OnOtherRankCountsInTheDeterministicMode) {
@@ -168,6 +220,12 @@ TEST_F(Resume, OtherOptionsAndOtherDataAreRefused) {
   other = options_;
   other.data = folder_.file("other");
   test::expect_error<ConfigError>([&] { train(other); }, {"layers", "4", "3"});
+  auto other_rows = test::tiny_data();
+  other_rows.noise = 0.02;
+  data::write_synthetic_cache(folder_.file("same_model"), other_rows);
+  other = options_;
+  other.data = folder_.file("same_model");
+  test::expect_error<ConfigError>([&] { train(other); }, {"other activations"});
   other = options_;
   other.resume = false;
   test::expect_error<ConfigError>([&] { train(other); }, {"already holds a checkpoint"});

@@ -31,6 +31,20 @@ inline trainer::TrainOptions tiny_training(const std::string& data, const std::s
   return options;
 }
 
+/// Makes `options` a few steps that are large enough for two threads to share every loop over
+/// features: with the default grain (kernels/ranges.h) the tiny ones run on one.
+inline void enlarge(trainer::TrainOptions& options, const std::string& folder, int64_t width) {
+  auto data = tiny_data();
+  data.rows = 1200;
+  data.width = width;
+  data::write_synthetic_cache(folder, data);
+  options.data = folder;
+  options.transcoder.features = 1100;
+  options.transcoder.k = 8;
+  options.loader.batch_tokens = 320;
+  options.steps = 6;
+}
+
 inline trainer::TrainSummary run_training(const trainer::TrainOptions& options,
                                           Communicator& communicator) {
   const data::ShardSet shards(options.data);

@@ -1,0 +1,10 @@
+// Elements of a row that share a scale where moments are stored in 8 bits.
+#pragma once
+
+#include <cstdint>
+
+namespace crossloom::trainer {
+
+inline constexpr int64_t kStateBlock = 64;
+
+}  // namespace crossloom::trainer
