@@ -1,7 +1,7 @@
 #include "architectures/affine.h"
 
 #include "architectures/kernels/decode.h"
-#include "architectures/kernels/feature_pass.h"
+#include "architectures/kernels/weight_pass.h"
 #include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
@@ -87,39 +87,65 @@ CodeGradients AffineTied::decode_backward(const Codes& codes, const std::vector<
   check_call(codes, columns);
   CROSSLOOM_CHECK(y_grad.size() == codes.size(), "{} layers of y_grad", y_grad.size());
   CodeGradients gradients;
-  for (int64_t source = 0; source < shape().layers; ++source) {
-    const LayerCodes& layer = codes[static_cast<size_t>(source)];
+  for (const LayerCodes& layer : codes) {
     gradients.push_back(at::zeros_like(layer.value));
-    for (int64_t target = source; target < shape().layers; ++target) {
-      pair_backward(source, target, layer, y_grad[static_cast<size_t>(target)], columns,
-                    gradients.back(), sink);
-    }
-    sink.finished(scale_number(source));
-    sink.finished(shift_number(source));
   }
   for (int64_t layer = 0; layer < shape().layers; ++layer) {
-    add_norm_gradients(norm_grad, columns, layer, sink.gradient(weight_number(layer)));
+    table_backward(layer, codes, y_grad, columns, norm_grad, gradients, sink);
+  }
+  for (int64_t layer = 0; layer < shape().layers; ++layer) {  // no pair needs old values any more
+    sink.finished(scale_number(layer));
+    sink.finished(shift_number(layer));
     sink.finished(weight_number(layer));
   }
   return gradients;
 }
 
-void AffineTied::pair_backward(int64_t source, int64_t target, const LayerCodes& codes,
-                               const at::Tensor& y_grad, ColumnRange columns,
-                               const at::Tensor& value_grad, ParameterSink& sink) const {
-  const int64_t ahead = target - source;
-  const size_t weight = weight_number(owner(source, target));
-  const LayerCodes written = mapped(codes, source, target);
-  const auto lists = kernels::group_by_feature(written, written.value, shape().features);
-  const at::Tensor listed = at::zeros_like(codes.value);  // r, [nnz] in the lists' order
-  kernels::run_feature_passes({{.lists = lists,
-                                .rows = y_grad,
-                                .gradient = columns.cut(sink.gradient(weight)),
-                                .table = columns.cut(weights(owner(source, target))),
-                                .reach = listed}});
-  const at::Tensor reach = at::empty_like(listed).index_copy_(0, lists.entry, listed);
-  const at::Tensor scale = at_codes(scale_number(source), ahead, codes.index);
-  const at::Tensor shift = at_codes(shift_number(source), ahead, codes.index);
+std::vector<AffineTied::Pair> AffineTied::pairs_of(int64_t layer, const Codes& codes) const {
+  std::vector<Pair> pairs;
+  for (int64_t source = 0; source < shape().layers; ++source) {
+    for (int64_t target = source; target < shape().layers; ++target) {
+      if (owner(source, target) == layer) {
+        const LayerCodes written = mapped(codes[static_cast<size_t>(source)], source, target);
+        pairs.push_back(
+            {.source = source,
+             .target = target,
+             .lists = kernels::group_by_feature(written, written.value, shape().features),
+             .reach = at::zeros_like(written.value)});
+      }
+    }
+  }
+  return pairs;
+}
+
+void AffineTied::table_backward(int64_t layer, const Codes& codes,
+                                const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                                const std::vector<at::Tensor>& norm_grad,
+                                const CodeGradients& value_grad, ParameterSink& sink) const {
+  const std::vector<Pair> pairs = pairs_of(layer, codes);
+  GradientStretches* stretches = stretches_of(layer, columns, sink);
+  const at::Tensor weight_grad =
+      stretches == nullptr ? sink.gradient(weight_number(layer)) : at::Tensor();
+  auto pass = start_pass(layer, layer, layer, columns, norm_grad, stretches, weight_grad);
+  for (const Pair& pair : pairs) {
+    pass.sparse.push_back({&pair.lists, y_grad[static_cast<size_t>(pair.target)], pair.reach});
+  }
+  kernels::run_weight_passes({pass});
+  if (stretches == nullptr) {
+    add_norm_gradients(norm_grad, columns, layer, weight_grad);
+  }
+  for (const Pair& pair : pairs) {
+    const auto source = static_cast<size_t>(pair.source);
+    map_backward(pair, codes[source], value_grad[source], sink);
+  }
+}
+
+void AffineTied::map_backward(const Pair& pair, const LayerCodes& codes,
+                              const at::Tensor& value_grad, ParameterSink& sink) const {
+  const int64_t ahead = pair.target - pair.source;
+  const at::Tensor reach = at::empty_like(pair.reach).index_copy_(0, pair.lists.entry, pair.reach);
+  const at::Tensor scale = at_codes(scale_number(pair.source), ahead, codes.index);
+  const at::Tensor shift = at_codes(shift_number(pair.source), ahead, codes.index);
   const at::Tensor scaled = reach * scale;
   at::Tensor(value_grad).add_(scaled);
   const at::Tensor active = codes.value.gt(0);
@@ -127,8 +153,8 @@ void AffineTied::pair_backward(int64_t source, int64_t target, const LayerCodes&
     kernels::add_weight_sums(kernels::group_by_feature(codes, per_code * active, shape().features),
                              sink.gradient(parameter).select(0, ahead));
   };
-  add_sums(scale_number(source), reach * (codes.value + shift));
-  add_sums(shift_number(source), scaled);
+  add_sums(scale_number(pair.source), reach * (codes.value + shift));
+  add_sums(shift_number(pair.source), scaled);
 }
 
 at::Tensor AffineTied::written_rows(int64_t source, int64_t target, const at::Tensor& index,

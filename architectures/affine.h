@@ -13,6 +13,7 @@
 #pragma once
 
 #include "architectures/decoder_topology.h"
+#include "architectures/kernels/feature_lists.h"
 
 namespace crossloom::architectures {
 
@@ -49,10 +50,22 @@ class AffineTied final : public DecoderTopology {
   Codes mapped_to(int64_t target, const Codes& codes) const;
   kernels::DecodeTarget writes_of(int64_t target, const Codes& written, ColumnRange columns,
                                   const at::Tensor& y_hat) const;
-  /// One pair's part of decode_backward; adds to value_grad [nnz].
-  void pair_backward(int64_t source, int64_t target, const LayerCodes& codes,
-                     const at::Tensor& y_grad, ColumnRange columns, const at::Tensor& value_grad,
-                     ParameterSink& sink) const;
+  /// A pair on its way through its table: g by feature, and r in the lists' order.
+  struct Pair {
+    int64_t source;
+    int64_t target;
+    kernels::FeatureLists lists;
+    at::Tensor reach;  // [nnz]
+  };
+  /// Those that write through W_dec of `layer`.
+  std::vector<Pair> pairs_of(int64_t layer, const Codes& codes) const;
+  /// The part of decode_backward that goes through W_dec of `layer`.
+  void table_backward(int64_t layer, const Codes& codes, const std::vector<at::Tensor>& y_grad,
+                      ColumnRange columns, const std::vector<at::Tensor>& norm_grad,
+                      const CodeGradients& value_grad, ParameterSink& sink) const;
+  /// From r to ∂scale, ∂shift and ∂a, which is added to value_grad [nnz].
+  void map_backward(const Pair& pair, const LayerCodes& codes, const at::Tensor& value_grad,
+                    ParameterSink& sink) const;
 
   Tie tie_;
 };

@@ -21,4 +21,32 @@ LayerCodes dead_feature_codes(const Transcoder& transcoder, int64_t layer, const
   return codes;
 }
 
+std::vector<double> auxiliary_reconstruction(const Transcoder& transcoder, const AuxKTerm& term,
+                                             const std::vector<at::Tensor>& x,
+                                             const std::vector<at::Tensor>& y,
+                                             const std::vector<at::Tensor>& y_hat,
+                                             ParameterSink& sink) {
+  const ColumnRange columns{0, transcoder.shape().width};
+  Codes codes;
+  for (size_t l = 0; l < x.size(); ++l) {
+    const auto layer = static_cast<int64_t>(l);
+    codes.push_back(dead_feature_codes(transcoder, layer, x[l], term.dead[layer], term.kept));
+  }
+  std::vector<at::Tensor> e_hat;
+  transcoder.decode(codes, x, columns, e_hat, Part::kFeatureWrites);
+  std::vector<double> squared;
+  std::vector<at::Tensor> e_grad;
+  for (size_t l = 0; l < x.size(); ++l) {
+    const at::Tensor error = e_hat[l] - (y[l] - y_hat[l]);
+    squared.push_back(error.square().sum(at::kDouble).item<double>());
+    e_grad.push_back(error * (2.0 * term.weights[l]));
+  }
+  const CodeGradients gradients =
+      transcoder.decode_backward(codes, x, e_grad, columns, {}, sink, Part::kFeatureWrites);
+  for (size_t l = 0; l < x.size(); ++l) {
+    transcoder.encode_backward(static_cast<int64_t>(l), x[l], codes[l], gradients[l], {}, sink);
+  }
+  return squared;
+}
+
 }  // namespace crossloom::architectures

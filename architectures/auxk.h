@@ -7,6 +7,8 @@
 // Usual: α = 1/32, k_aux = 512 or D/2.
 #pragma once
 
+#include <vector>
+
 #include "architectures/transcoder.h"
 
 namespace crossloom::architectures {
@@ -15,5 +17,19 @@ namespace crossloom::architectures {
 /// features has none.
 LayerCodes dead_feature_codes(const Transcoder& transcoder, int64_t layer, const at::Tensor& x,
                               const at::Tensor& dead, int64_t k);
+
+struct AuxKTerm {
+  at::Tensor dead;              // bool [L, F]
+  int64_t kept = 0;             // k_aux
+  std::vector<double> weights;  // [L] α m_l / Σ_t ‖e_t − ē‖²
+};
+
+/// x, y, y_hat [L] of [T, D]. Gradients of the parameters go to the sink; returns Σ_t ‖ê − e‖² of
+/// each layer.
+std::vector<double> auxiliary_reconstruction(const Transcoder& transcoder, const AuxKTerm& term,
+                                             const std::vector<at::Tensor>& x,
+                                             const std::vector<at::Tensor>& y,
+                                             const std::vector<at::Tensor>& y_hat,
+                                             ParameterSink& sink);
 
 }  // namespace crossloom::architectures

@@ -1,11 +1,12 @@
 // The backward pass of decoders: what codes reach, and the gradients of tables, biases and norms.
+// Dense codes and sparse ones may mix; a table's gradient is made once, from all sources it serves.
 #include <algorithm>
 #include <utility>
 
 #include "architectures/decoder_topology.h"
 #include "architectures/kernels/dense_codes.h"
-#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
+#include "architectures/kernels/weight_pass.h"
 #include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
@@ -23,7 +24,8 @@ struct DecoderTopology::SourceBackward {
   }
 };
 
-/// One table with the sparse sources it serves, whose lists are merged where they are several.
+/// One table with the sparse sources it serves (dense ones are terms of their own), whose lists are
+/// merged where they are several.
 struct DecoderTopology::TableBackward {
   explicit TableBackward(std::vector<SourceBackward*> served) : sources(std::move(served)) {
     if (sources.size() > 1) {
@@ -81,14 +83,6 @@ std::vector<int64_t> DecoderTopology::served_sources(int64_t from, int64_t targe
   return sources;
 }
 
-void DecoderTopology::dense_backward(SourceBackward& state, int64_t source, int64_t target,
-                                     int64_t from, const at::Tensor& y_grad, ColumnRange columns,
-                                     const at::Tensor& weight_grad) const {
-  state.reach.addmm_(y_grad, computed(columns.cut(table(weights(from), source, target))).t());
-  at::Tensor part = columns.cut(table(weight_grad, source, target));
-  part.addmm_(state.codes.dense.t(), y_grad);
-}
-
 at::Tensor DecoderTopology::table_norm_gradient(int64_t from, int64_t source, int64_t target,
                                                 const std::vector<at::Tensor>& norm_grad) const {
   const int64_t place = table(weights(from), source, target).storage_offset();
@@ -103,65 +97,70 @@ at::Tensor DecoderTopology::table_norm_gradient(int64_t from, int64_t source, in
   return sum;
 }
 
-void DecoderTopology::owner_backward(int64_t from, int64_t ahead,
-                                     std::vector<SourceBackward>& sources,
-                                     const std::vector<at::Tensor>& y_grad, ColumnRange columns,
-                                     const std::vector<at::Tensor>& norm_grad,
-                                     ParameterSink& sink) const {
-  const bool any_dense = std::any_of(sources.begin(), sources.end(),
-                                     [](const auto& source) { return source.is_dense(); });
-  const bool complete = columns.width() == shape_.width && !any_dense;
-  GradientStretches* stretches = complete ? sink.stretches(weight_number(from)) : nullptr;
-  const at::Tensor weight_grad =
-      stretches == nullptr ? sink.gradient(weight_number(from)) : at::Tensor();
-  std::vector<TableBackward> tables;
-  tables.reserve(static_cast<size_t>(shape_.layers));  // passes refer into it
-  std::vector<kernels::FeaturePass> passes;
-  for (int64_t target = 0; target < shape_.layers; ++target) {
-    const at::Tensor& grad = y_grad[static_cast<size_t>(target)];
-    std::vector<SourceBackward*> sparse;
-    for (const int64_t source : served_sources(from, target, ahead)) {
-      SourceBackward& state = sources[static_cast<size_t>(source)];
-      if (state.is_dense()) {
-        dense_backward(state, source, target, from, grad, columns, weight_grad);
-      } else {
-        sparse.push_back(&state);
-      }
-    }
-    if (!sparse.empty()) {
-      const int64_t source = sparse.front() - sources.data();
-      tables.emplace_back(std::move(sparse));
-      kernels::FeaturePass pass{.lists = tables.back().lists(),
-                                .rows = grad,
-                                .reach = tables.back().reach(),
-                                .stretches = stretches};
-      place_pass(pass, from, source, target, columns, norm_grad, weight_grad);
-      passes.push_back(std::move(pass));
-    }
-  }
-  kernels::run_feature_passes(passes);
-  for (const TableBackward& done : tables) {
-    done.finish();
-  }
-  if (stretches == nullptr) {
-    add_norm_gradients(norm_grad, columns, from, weight_grad);
-  }
+GradientStretches* DecoderTopology::stretches_of(int64_t layer, ColumnRange columns,
+                                                 ParameterSink& sink) const {
+  return columns.width() == shape_.width ? sink.stretches(weight_number(layer)) : nullptr;
 }
 
-void DecoderTopology::place_pass(kernels::FeaturePass& pass, int64_t from, int64_t source,
-                                 int64_t target, ColumnRange columns,
-                                 const std::vector<at::Tensor>& norm_grad,
-                                 const at::Tensor& weight_grad) const {
+kernels::WeightPass DecoderTopology::start_pass(int64_t from, int64_t source, int64_t target,
+                                                ColumnRange columns,
+                                                const std::vector<at::Tensor>& norm_grad,
+                                                GradientStretches* stretches,
+                                                const at::Tensor& weight_grad) const {
   const at::Tensor rows = table(weights(from), source, target);  // [F, D]
-  pass.table = columns.cut(rows);
-  if (pass.stretches == nullptr) {
+  kernels::WeightPass pass{.table = columns.cut(rows), .stretches = stretches};
+  if (stretches == nullptr) {
     pass.gradient = columns.cut(table(weight_grad, source, target));
-    return;
+    return pass;
   }
   pass.first_element = rows.storage_offset() - weights(from).storage_offset();
   pass.row_stride = rows.stride(0);
   if (!norm_grad.empty()) {
     pass.start = table_norm_gradient(from, source, target, norm_grad);
+  }
+  return pass;
+}
+
+void DecoderTopology::owner_backward(int64_t from, int64_t ahead,
+                                     std::vector<SourceBackward>& sources,
+                                     const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                                     const std::vector<at::Tensor>& norm_grad,
+                                     ParameterSink& sink) const {
+  GradientStretches* stretches = stretches_of(from, columns, sink);
+  const at::Tensor weight_grad =
+      stretches == nullptr ? sink.gradient(weight_number(from)) : at::Tensor();
+  std::vector<TableBackward> tables;
+  tables.reserve(static_cast<size_t>(shape_.layers));  // passes refer into it
+  std::vector<kernels::WeightPass> passes;
+  for (int64_t target = 0; target < shape_.layers; ++target) {
+    const std::vector<int64_t> served = served_sources(from, target, ahead);
+    if (served.empty()) {
+      continue;
+    }
+    const at::Tensor& grad = y_grad[static_cast<size_t>(target)];
+    auto pass =
+        start_pass(from, served.front(), target, columns, norm_grad, stretches, weight_grad);
+    std::vector<SourceBackward*> sparse;
+    for (const int64_t source : served) {
+      SourceBackward& state = sources[static_cast<size_t>(source)];
+      if (state.is_dense()) {
+        pass.dense.push_back({state.codes.dense, grad, state.reach});
+      } else {
+        sparse.push_back(&state);
+      }
+    }
+    if (!sparse.empty()) {
+      tables.emplace_back(std::move(sparse));
+      pass.sparse.push_back({&tables.back().lists(), grad, tables.back().reach()});
+    }
+    passes.push_back(std::move(pass));
+  }
+  kernels::run_weight_passes(passes);
+  for (const TableBackward& done : tables) {
+    done.finish();
+  }
+  if (stretches == nullptr) {
+    add_norm_gradients(norm_grad, columns, from, weight_grad);
   }
 }
 

@@ -19,7 +19,7 @@ namespace crossloom::architectures {
 
 namespace kernels {
 struct DecodeTarget;
-struct FeaturePass;
+struct WeightPass;
 }  // namespace kernels
 
 class DecoderTopology {
@@ -85,6 +85,13 @@ class DecoderTopology {
                                 const std::vector<at::Tensor>& y_grad, ColumnRange columns,
                                 const std::vector<at::Tensor>& norm_grad,
                                 ParameterSink& sink) const;
+  /// Takes W_dec of a layer as it is made; null where columns are missing or the sink wants a sum.
+  GradientStretches* stretches_of(int64_t layer, ColumnRange columns, ParameterSink& sink) const;
+  /// A pass over the table that serves source → target, as yet without terms: to `stretches`, with
+  /// the norms' gradient, or where they are null to weight_grad, without.
+  kernels::WeightPass start_pass(int64_t from, int64_t source, int64_t target, ColumnRange columns,
+                                 const std::vector<at::Tensor>& norm_grad,
+                                 GradientStretches* stretches, const at::Tensor& weight_grad) const;
   /// Adds norm_grad[source] · W to the gradient of every pair.
   void add_norm_gradients(const std::vector<at::Tensor>& norm_grad, ColumnRange columns,
                           int64_t owner, const at::Tensor& weight_grad) const;
@@ -101,16 +108,8 @@ class DecoderTopology {
   void owner_backward(int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,
                       const std::vector<at::Tensor>& y_grad, ColumnRange columns,
                       const std::vector<at::Tensor>& norm_grad, ParameterSink& sink) const;
-  /// Table, and where its gradient goes.
-  void place_pass(kernels::FeaturePass& pass, int64_t from, int64_t source, int64_t target,
-                  ColumnRange columns, const std::vector<at::Tensor>& norm_grad,
-                  const at::Tensor& weight_grad) const;
   /// Sources at most `ahead` layers before `target` whose pair with it owner `from` serves.
   std::vector<int64_t> served_sources(int64_t from, int64_t target, int64_t ahead) const;
-  /// GEMMs of a source with dense codes: reach and weight gradient of one pair.
-  void dense_backward(SourceBackward& state, int64_t source, int64_t target, int64_t from,
-                      const at::Tensor& y_grad, ColumnRange columns,
-                      const at::Tensor& weight_grad) const;
   /// Σ norm_grad[s] over all pairs (s, ·) of the table that serves source → target: [F].
   at::Tensor table_norm_gradient(int64_t from, int64_t source, int64_t target,
                                  const std::vector<at::Tensor>& norm_grad) const;

@@ -4,8 +4,8 @@
 
 #include "architectures/initial_weights.h"
 #include "architectures/kernels/dense_codes.h"
-#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
+#include "architectures/kernels/weight_pass.h"
 #include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
@@ -64,26 +64,20 @@ void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& cod
   check_shape(x, {codes.tokens(), shape_.width}, "x");
   const at::Tensor bias_grad = sink.gradient(bias_number(layer));  // [F]
   const auto lists = kernels::group_by_feature(codes, pre_grad, shape_.features);
-  const at::Tensor sum =
-      everywhere.defined() ? kernels::column_sums(x).to(x.scalar_type()) : at::Tensor();  // [D]
-  GradientStretches* stretches =
-      codes.dense.defined() ? nullptr : sink.stretches(weight_number(layer));
+  GradientStretches* stretches = sink.stretches(weight_number(layer));
+  kernels::WeightPass pass{
+      .gradient = stretches == nullptr ? sink.gradient(weight_number(layer)) : at::Tensor(),
+      .start = everywhere,
+      .start_row =
+          everywhere.defined() ? kernels::column_sums(x).to(x.scalar_type()) : at::Tensor(),  // [D]
+      .stretches = stretches,
+      .row_stride = shape_.width};
   if (codes.dense.defined()) {
-    at::Tensor weight_grad = sink.gradient(weight_number(layer));  // [F, D]
-    weight_grad.addmm_(kernels::densify(codes, pre_grad, shape_.features).t(), x);
-    if (everywhere.defined()) {
-      weight_grad.addr_(everywhere, sum);
-    }
+    pass.dense.push_back({kernels::densify(codes, pre_grad, shape_.features), x});
   } else {
-    kernels::run_feature_passes(
-        {{.lists = lists,
-          .rows = x,
-          .gradient = stretches == nullptr ? sink.gradient(weight_number(layer)) : at::Tensor(),
-          .start = everywhere,
-          .start_row = sum,
-          .stretches = stretches,
-          .row_stride = shape_.width}});
+    pass.sparse.push_back({&lists, x});
   }
+  kernels::run_weight_passes({pass});
   kernels::add_weight_sums(lists, bias_grad);
   if (everywhere.defined()) {
     at::Tensor(bias_grad).add_(everywhere, static_cast<double>(codes.tokens()));

@@ -1,22 +1,23 @@
 #include "architectures/incremental.h"
 
 #include "architectures/kernels/dense_codes.h"
+#include "architectures/kernels/weight_pass.h"
 #include "architectures/stored_weights.h"
 
 namespace crossloom::architectures {
 
-bool Incremental::runs_dense(const Codes& codes, int64_t target) const {
+bool Incremental::runs_dense(const Codes& codes, int64_t features, int64_t target) {
   int64_t pairs = 0;  // coded entries, once per pair they take part in
   for (int64_t source = 0; source <= target; ++source) {
     pairs += codes[static_cast<size_t>(source)].count() * (target + 1 - source);
   }
-  const auto cells = static_cast<double>(codes.front().tokens() * shape().features * (target + 1));
+  const auto cells = static_cast<double>(codes.front().tokens() * features * (target + 1));
   return static_cast<double>(pairs) > kDenseShare * cells;
 }
 
 void Incremental::add_writes(int64_t target, const Codes& codes, ColumnRange columns,
                              const at::Tensor& y_hat) const {
-  if (!runs_dense(codes, target)) {
+  if (!runs_dense(codes, shape().features, target)) {
     DecoderTopology::add_writes(target, codes, columns, y_hat);
     return;
   }
@@ -31,7 +32,7 @@ void Incremental::add_writes(int64_t target, const Codes& codes, ColumnRange col
 
 void Incremental::add_all_writes(const Codes& codes, ColumnRange columns,
                                  const std::vector<at::Tensor>& y_hat) const {
-  if (!runs_dense(codes, shape().layers - 1)) {
+  if (!runs_dense(codes, shape().features, shape().layers - 1)) {
     DecoderTopology::add_all_writes(codes, columns, y_hat);
     return;
   }
@@ -51,7 +52,7 @@ CodeGradients Incremental::decode_backward(const Codes& codes,
                                            ParameterSink& sink) const {
   check_call(codes, columns);
   const int64_t layers = shape().layers;
-  if (!runs_dense(codes, layers - 1)) {
+  if (!runs_dense(codes, shape().features, layers - 1)) {
     return DecoderTopology::decode_backward(codes, y_grad, columns, norm_grad, sink);
   }
   const at::TensorOptions options = y_grad[0].options();
@@ -67,10 +68,15 @@ CodeGradients Incremental::decode_backward(const Codes& codes,
   for (int64_t target = 0; target < layers; ++target) {
     const auto l = static_cast<size_t>(target);
     running.add_(kernels::densify(codes[l], codes[l].value, shape().features));
-    const at::Tensor weight_grad = sink.gradient(weight_number(target));
-    at::Tensor part = columns.cut(weight_grad);
-    part.addmm_(running.t(), y_grad[l]);
-    add_norm_gradients(norm_grad, columns, target, weight_grad);
+    GradientStretches* stretches = stretches_of(target, columns, sink);
+    const at::Tensor weight_grad =
+        stretches == nullptr ? sink.gradient(weight_number(target)) : at::Tensor();
+    auto pass = start_pass(target, target, target, columns, norm_grad, stretches, weight_grad);
+    pass.dense.push_back({running, y_grad[l]});
+    kernels::run_weight_passes({pass});
+    if (stretches == nullptr) {
+      add_norm_gradients(norm_grad, columns, target, weight_grad);
+    }
     sink.finished(weight_number(target));
   }
   return gradients;

@@ -33,9 +33,8 @@ class Incremental final : public DecoderTopology {
                                 ColumnRange columns, const std::vector<at::Tensor>& norm_grad,
                                 ParameterSink& sink) const override;
 
- private:
   /// Whether running sums beat pairs for codes of layers 0 … `target`.
-  bool runs_dense(const Codes& codes, int64_t target) const;
+  static bool runs_dense(const Codes& codes, int64_t features, int64_t target);
 };
 
 }  // namespace crossloom::architectures

@@ -121,6 +121,7 @@ void check_shape_options(const TranscoderOptions& options, const TranscoderShape
   require_at_least("features", options.features, 1);
   require_at_least("layers", shape.layers, 1);
   require_at_least("width", shape.width, 1);
+  require_at_least("window", options.window, -1);
   CROSSLOOM_CHECK(shape.features == options.features, "shape has {} features, the options {}",
                   shape.features, options.features);
 }

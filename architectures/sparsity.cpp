@@ -25,4 +25,15 @@ SparsityTerm tanh_penalty(const Codes& codes, const std::vector<at::Tensor>& nor
   return term;
 }
 
+std::vector<at::Tensor> sum_of_norm_gradients(std::vector<at::Tensor> one,
+                                              const std::vector<at::Tensor>& other) {
+  if (one.empty() || other.empty()) {
+    return one.empty() ? other : one;
+  }
+  for (size_t l = 0; l < one.size(); ++l) {
+    one[l] = one[l] + other[l];
+  }
+  return one;
+}
+
 }  // namespace crossloom::architectures

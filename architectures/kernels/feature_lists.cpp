@@ -124,7 +124,7 @@ void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>&
     int64_t high = features;
     while (low < high) {
       const int64_t middle = low + (high - low) / 2;
-      if (offsets[middle] + kFeatureWork * middle < work) {
+      if (offsets[middle] - offsets[0] + kFeatureWork * middle < work) {
         low = middle + 1;
       } else {
         high = middle;
@@ -132,7 +132,7 @@ void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>&
     }
     return low;
   };
-  const int64_t whole = offsets[features] + kFeatureWork * features;
+  const int64_t whole = offsets[features] - offsets[0] + kFeatureWork * features;
   at::parallel_for(0, whole, kWorkGrain, [&](int64_t first, int64_t last) {
     const Range range{feature_at(first), feature_at(last)};
     if (range.first < range.last) {

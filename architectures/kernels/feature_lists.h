@@ -11,7 +11,7 @@
 namespace crossloom::architectures::kernels {
 
 struct FeatureLists {
-  at::Tensor offsets;  // int64 [F + 1]
+  at::Tensor offsets;  // int64 [F + 1]; of some features' lists alone: not from 0
   at::Tensor token;    // int32 [nnz], ascending within a feature
   at::Tensor weight;   // real  [nnz]
   at::Tensor entry;    // int64 [nnz], place among the codes

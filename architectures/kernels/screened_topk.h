@@ -1,7 +1,8 @@
 // TopK of the encoder without its float32 product: bfloat16 products screen (screen.h), the few
 // survivors are computed in float32, and the K largest of these are the codes. The same entries as
-// from the whole float32 product, but for ties within float32's own rounding; and since each
-// value is one dot product in a fixed order, it depends on neither threads nor batch.
+// from the whole float32 product, but for ties within float32's own rounding. A value does not
+// depend on threads; the order of its sum may depend on the batch's size, which sets how many
+// columns pass at a time (feature_pass.cpp).
 #pragma once
 
 #include <optional>

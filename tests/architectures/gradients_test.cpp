@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "common/rng.h"
 #include "tests/architectures/staged_step.h"
@@ -45,8 +46,9 @@ std::vector<at::Tensor> inputs(const Sizes& sizes) {
   return x;
 }
 
-void expect_equal_steps(const Registry::Row& row, const Sizes& sizes, const Terms& terms) {
-  const auto transcoder = random_transcoder(row.name, sizes);
+void expect_equal_steps(const Registry::Row& row, const TranscoderOptions& options,
+                        const Sizes& sizes, const Terms& terms) {
+  const auto transcoder = random_transcoder(options, sizes);
   const auto x = inputs(sizes);
   const auto y = targets(sizes);
   const StepResult staged = staged_step(*transcoder, x, y, terms);
@@ -76,11 +78,64 @@ void expect_equal_steps(const Registry::Row& row, const Sizes& sizes, const Term
 
 TEST_P(Gradients, StagedBackwardEqualsTheAutogradOracle) {
   for (const Sizes& sizes : kSizes) {
-    expect_equal_steps(GetParam(), sizes, Terms::none());
-    expect_equal_steps(GetParam(), sizes, {});
-    expect_equal_steps(GetParam(), sizes, {.through_norms = false});
+    const TranscoderOptions options = options_for(GetParam().name, sizes);
+    for (const Terms& terms :
+         {Terms::none(), Terms{}, Terms{.through_norms = false}, Terms{.pull_through_norms = false},
+          Terms{.through_norms = false, .pull_through_norms = false}, Terms{.pull_by_norms = false},
+          Terms{.sparsity_weight = 0.0}, Terms{.sparsity_weight = 0.0, .pull_through_norms = false},
+          Terms{.silent_pull = 0.0}}) {
+      expect_equal_steps(GetParam(), options, sizes, terms);
+    }
   }
 }
+
+std::vector<Registry::Row> rows_where(const std::function<bool(const Registry::Row&)>& wanted) {
+  std::vector<Registry::Row> rows;
+  for (const Registry::Row& row : Registry::instance().rows()) {
+    if (wanted(row)) {
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+class Windows : public ::testing::TestWithParam<Registry::Row> {};
+
+TEST_P(Windows, BetweenNoneAndAllEqualTheOracle) {
+  Sizes sizes{.tokens = 9, .layers = 4, .width = 6, .features = 12, .k = 3};
+  for (sizes.window = 1; sizes.window < sizes.layers - 1; ++sizes.window) {
+    const TranscoderOptions options = options_for(GetParam().name, sizes);
+    ASSERT_FALSE(random_transcoder(options, sizes)
+                     ->written_rows(0, sizes.window + 1, at::tensor({0}, at::kInt))
+                     .defined());
+    expect_equal_steps(GetParam(), options, sizes, {});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(CltRows, Windows, ::testing::ValuesIn(rows_where([](const auto& row) {
+                           return row.topology == "clt";
+                         })),
+                         row_test_name);
+
+class JumpReluVariants : public ::testing::TestWithParam<Registry::Row> {};
+
+TEST_P(JumpReluVariants, EqualTheOracle) {
+  TranscoderOptions options = options_for(GetParam().name, kSizes[0]);
+  for (const char* height : {"theta", "pre"}) {
+    for (const char* passed : {"masked", "positive", "all"}) {
+      options.jumprelu.threshold_gradient = height;
+      options.jumprelu.input_gradient = passed;
+      const ::testing::ScopedTrace trace(__FILE__, __LINE__, std::string(height) + " " + passed);
+      expect_equal_steps(GetParam(), options, kSizes[0], {});
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(JumpReluRows, JumpReluVariants,
+                         ::testing::ValuesIn(rows_where([](const auto& row) {
+                           return row.activation == "jumprelu";
+                         })),
+                         row_test_name);
 
 /// Loss as a function of one scalar parameter; sets `kept` false when the selection changes.
 double loss_at(const Transcoder& transcoder, const at::Tensor& element, double value,
@@ -133,12 +188,12 @@ TEST_P(Gradients, GradientsEqualCentralDifferences) {
 }
 
 TEST_P(Gradients, ColumnRangesAddUpToTheWhole) {
-  const Sizes sizes{.tokens = 9, .layers = 3, .width = 128, .features = 20, .k = 4};
+  const Sizes sizes{.tokens = 9, .layers = 3, .width = 128, .features = 60, .k = 4};
   const auto transcoder = random_transcoder(GetParam().name, sizes);
   const auto x = random_rows(sizes, at::kDouble, 5);
   const auto y_grad = random_rows(sizes, at::kDouble, 6);
   const Codes codes = encode(*transcoder, x);
-  const double tolerance = has_fixed_order(GetParam(), codes) ? 0.0 : kOracleTolerance;
+  const double tolerance = has_fixed_order(GetParam(), *transcoder, codes) ? 0.0 : kOracleTolerance;
   KeepingSink whole_sink(transcoder->parameters());
   std::vector<at::Tensor> whole;
   transcoder->decode(codes, x, {0, 128}, whole);

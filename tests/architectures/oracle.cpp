@@ -1,4 +1,5 @@
 // The autograd oracle: the same function of the same parameters, dense and obvious.
+#include <algorithm>
 #include <stdexcept>
 
 #include "tests/architectures/staged_step.h"
@@ -34,7 +35,24 @@ at::Tensor top_mask(const at::Tensor& h, int64_t count, int64_t dim) {
   return at::zeros_like(h).scatter_(dim, kept, 1.0);
 }
 
-/// h [T, F] → a [T, F]; for JumpReLU with an expression whose derivatives are the rectangle's.
+/// An expression whose value is JumpReLU's and whose derivatives are the surrogates: terms of value
+/// 0 carry them.
+at::Tensor jumprelu(const JumpReluOptions& options, const at::Tensor& t, const at::Tensor& h) {
+  const at::Tensor fixed = h.detach();
+  const at::Tensor theta = t.detach().exp();
+  const at::Tensor active = fixed.gt(theta);
+  const at::Tensor passes = options.input_gradient == "masked"     ? active
+                            : options.input_gradient == "positive" ? fixed.ge(0.0)
+                                                                   : at::ones_like(active);
+  const double epsilon = options.bandwidth;
+  const at::Tensor band = ((fixed - theta) / epsilon).abs().lt(0.5).to(at::kDouble);
+  const at::Tensor height = options.threshold_gradient == "pre" ? fixed : theta;
+  // ∂a/∂θ = −(height/ε)·band and ∂θ/∂t = θ.
+  return fixed * active + (h - fixed) * passes -
+         band * (height / epsilon) * theta * (t - t.detach());
+}
+
+/// h [T, F] → a [T, F].
 at::Tensor activate(const Registry::Row& row, const TranscoderOptions& options, const Named& leaves,
                     size_t layer, const at::Tensor& h) {
   const at::Tensor fixed = h.detach();
@@ -48,13 +66,7 @@ at::Tensor activate(const Registry::Row& row, const TranscoderOptions& options, 
     return at::relu(h);
   }
   if (row.activation == "jumprelu") {
-    const at::Tensor& t = named(leaves, "log_threshold", layer);
-    const at::Tensor theta = t.detach().exp();
-    const double epsilon = options.jumprelu.bandwidth;
-    const at::Tensor band = ((fixed - theta) / epsilon).abs().lt(0.5).to(at::kDouble);
-    // ∂a/∂θ = −(θ/ε)·band and ∂θ/∂t = θ, by a term of value 0.
-    return h * fixed.gt(theta).to(at::kDouble) -
-           band * (theta / epsilon) * theta * (t - t.detach());
+    return jumprelu(options.jumprelu, named(leaves, "log_threshold", layer), h);
   }
   throw std::runtime_error("teach the oracle the activation " + row.activation);
 }
@@ -90,17 +102,40 @@ at::Tensor passed(const Registry::Row& row, const Named& leaves, size_t source, 
   return (a + shift) * scale * a.detach().gt(0.0).to(at::kDouble);
 }
 
-/// a [L] of [T, F] → reconstruction of `target` [T, D].
-at::Tensor reconstruct(const Registry::Row& row, const Named& leaves,
-                       const std::vector<at::Tensor>& a, const at::Tensor& x, size_t target) {
-  at::Tensor y_hat = named(leaves, "b_dec", target).expand({x.size(0), -1});
+/// a [L] of [T, F] → what features write to `target` [T, D].
+at::Tensor feature_writes(const Registry::Row& row, const Named& leaves,
+                          const std::vector<at::Tensor>& a, size_t target) {
+  at::Tensor sum = at::zeros({1}, at::kDouble);
   for (size_t source = 0; source <= target; ++source) {
     const at::Tensor table = pair_table(row, leaves, source, target);
     if (table.defined()) {
-      y_hat = y_hat + at::mm(passed(row, leaves, source, target, a[source]), table);
+      sum = sum + at::mm(passed(row, leaves, source, target, a[source]), table);
     }
   }
+  return sum;
+}
+
+/// a [L] of [T, F] → reconstruction of `target` [T, D].
+at::Tensor reconstruct(const Registry::Row& row, const Named& leaves,
+                       const std::vector<at::Tensor>& a, const at::Tensor& x, size_t target) {
+  const at::Tensor y_hat = named(leaves, "b_dec", target) + feature_writes(row, leaves, a, target);
   return row.skip ? y_hat + at::mm(x, named(leaves, "W_skip", target).t()) : y_hat;
+}
+
+/// Pre-activations of one layer in float64.
+at::Tensor pre_activations(const Named& leaves, size_t layer, const at::Tensor& x) {
+  return at::mm(x.to(at::kDouble), named(leaves, "W_enc", layer).t()) +
+         named(leaves, "b_enc", layer);
+}
+
+/// After loss.backward(); zeros where the loss does not depend on a parameter.
+std::vector<at::Tensor> gradients_of(const Named& leaves) {
+  std::vector<at::Tensor> gradients;
+  for (const auto& leaf : leaves) {
+    const at::Tensor& gradient = leaf.second.grad();
+    gradients.push_back(gradient.defined() ? gradient : at::zeros_like(leaf.second));
+  }
+  return gradients;
 }
 
 /// Norm of the concatenation of every feature's decoder vectors, [F].
@@ -115,7 +150,7 @@ at::Tensor norms(const Registry::Row& row, const Named& leaves, size_t source, s
   return squares.sqrt();
 }
 
-/// λ/T Σ tanh(c n a) + Σ over silent entries of w (θ − h), of one layer.
+/// λ/T Σ tanh(c n a) + Σ over silent entries of w (θ − h), w from n, of one layer.
 at::Tensor penalties(const Registry::Row& row, const Named& leaves, size_t layer, size_t layers,
                      const at::Tensor& h, const at::Tensor& a, const Terms& terms) {
   const at::Tensor n = norms(row, leaves, layer, layers);
@@ -126,7 +161,10 @@ at::Tensor penalties(const Registry::Row& row, const Named& leaves, size_t layer
   if (row.activation == "jumprelu") {
     bar = named(leaves, "log_threshold", layer).exp();
   }
-  return sum + (terms.pull(h.size(1)) * (bar - h) * silent).sum();
+  const at::Tensor weights = !terms.pull_by_norms       ? at::ones_like(n)
+                             : terms.pull_through_norms ? n
+                                                        : n.detach();
+  return sum + (terms.pull(h.size(1)) * weights * (bar - h) * silent).sum();
 }
 
 }  // namespace
@@ -140,8 +178,7 @@ StepResult oracle_step(const Registry::Row& row, const Transcoder& transcoder,
   at::Tensor loss = at::zeros({}, at::kDouble);
   for (size_t l = 0; l < x.size(); ++l) {
     inputs.push_back(x[l].to(at::kDouble));
-    const at::Tensor h =
-        at::mm(inputs[l], named(leaves, "W_enc", l).t()) + named(leaves, "b_enc", l);
+    const at::Tensor h = pre_activations(leaves, l, x[l]);
     a.push_back(activate(row, transcoder.options(), leaves, l, h));
     a.back().retain_grad();
     loss = loss + penalties(row, leaves, l, x.size(), h, a.back(), terms);
@@ -156,13 +193,33 @@ StepResult oracle_step(const Registry::Row& row, const Transcoder& transcoder,
   }
   loss.backward();
   result.loss = loss.item<double>();
-  for (const auto& leaf : leaves) {
-    const at::Tensor& gradient = leaf.second.grad();
-    result.gradients.push_back(gradient.defined() ? gradient : at::zeros_like(leaf.second));
-  }
+  result.gradients = gradients_of(leaves);
   for (const at::Tensor& activation : a) {
     result.value_grad.push_back(activation.grad());  // dense [T, F]
   }
+  return result;
+}
+
+StepResult oracle_auxk(const Registry::Row& row, const Transcoder& transcoder, const AuxKTerm& term,
+                       const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y,
+                       const std::vector<at::Tensor>& y_hat) {
+  const Named leaves = leaves_of(transcoder);
+  std::vector<at::Tensor> a;
+  for (size_t l = 0; l < x.size(); ++l) {
+    const at::Tensor& dead = term.dead[static_cast<int64_t>(l)];
+    const int64_t kept = std::min(term.kept, dead.sum().item<int64_t>());
+    const at::Tensor h = pre_activations(leaves, l, x[l]) * dead;
+    a.push_back(at::relu(h) * top_mask(h.detach().masked_fill(dead.logical_not(), -1e9), kept, 1));
+  }
+  at::Tensor loss = at::zeros({}, at::kDouble);
+  for (size_t l = 0; l < x.size(); ++l) {
+    const at::Tensor e_hat = feature_writes(row, leaves, a, l);
+    loss = loss + term.weights[l] * (e_hat - (y[l] - y_hat[l]).detach()).square().sum();
+  }
+  loss.backward();
+  StepResult result;
+  result.loss = loss.item<double>();
+  result.gradients = gradients_of(leaves);
   return result;
 }
 

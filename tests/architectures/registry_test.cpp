@@ -47,6 +47,13 @@ TEST(Registry, OptionsOutOfRangeAreRefusedByName) {
   options.architecture = "plt-relu";
   options.window = 2;
   EXPECT_THAT(refusal(options), HasSubstr("'window' is set"));
+  for (const char* name : {"plt-relu", "clt-topk"}) {
+    options.architecture = name;
+    options.k = 2;
+    options.window = -2;
+    EXPECT_THAT(refusal(options), HasSubstr("window"));
+    EXPECT_THROW(Registry::instance().check(options), ConfigError);
+  }
   options.window = -1;
   options.architecture = "clt-jumprelu";
   options.jumprelu.bandwidth = 0.0;

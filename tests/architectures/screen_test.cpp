@@ -90,6 +90,21 @@ TEST_P(Screen, IsIdenticalOnDyadicNumbers) {
   EXPECT_TRUE(at::equal(screened->value, plain.value));
 }
 
+/// Weights in bfloat16 have no rounding error, and their survivors' values are float32's of the
+/// same numbers.
+TEST_P(Screen, OfStoredHalvesIsThatOfTheSameNumbers) {
+  const Case& c = GetParam();
+  const at::Tensor x = uniform({c.tokens, c.width}, 1);
+  const at::Tensor stored = uniform({c.features, c.width}, 2).to(at::kBFloat16);
+  const at::Tensor bias = random_tensor({c.features}, at::kFloat, 3);
+  const auto halves = kernels::screened_topk(x, stored, bias, c.k);
+  const auto widened = kernels::screened_topk(x, stored.to(at::kFloat), bias, c.k);
+  ASSERT_TRUE(halves.has_value() && widened.has_value());
+  EXPECT_TRUE(at::equal(halves->offsets, widened->offsets));
+  EXPECT_TRUE(at::equal(halves->index, widened->index));
+  EXPECT_TRUE(at::equal(halves->value, widened->value));
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, Screen, ::testing::ValuesIn(kCases),
                          [](const auto& instance) { return std::string(instance.param.name); });
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <ostream>
 
+#include "architectures/incremental.h"
 #include "architectures/initial_weights.h"
 #include "architectures/pre_activation_loss.h"
 #include "architectures/sparsity.h"
+#include "architectures/stored_weights.h"
 #include "tests/support/row_names.h"
 
 namespace crossloom::architectures {
@@ -29,31 +31,43 @@ std::vector<at::Tensor> random_rows(const Sizes& sizes, at::ScalarType type, uin
   return rows;
 }
 
-std::unique_ptr<Transcoder> random_transcoder(const std::string& name, const Sizes& sizes,
-                                              at::ScalarType type, int64_t seed) {
+TranscoderOptions options_for(const std::string& name, const Sizes& sizes, int64_t seed) {
   TranscoderOptions options;
   options.architecture = name;
   options.features = sizes.features;
   options.k = sizes.k;
+  options.window = sizes.window;
   options.seed = seed;
+  return options;
+}
+
+std::unique_ptr<Transcoder> random_transcoder(const TranscoderOptions& options, const Sizes& sizes,
+                                              at::ScalarType type) {
   auto transcoder =
       Registry::instance().create(options, {sizes.layers, sizes.width, sizes.features}, type);
-  uint64_t key = 100 * static_cast<uint64_t>(seed);
+  uint64_t key = 100 * static_cast<uint64_t>(options.seed);
   for (const Parameter& parameter : transcoder->parameters()) {
-    parameter.value.copy_(random_tensor(parameter.value.sizes(), type, ++key, 0.7));
+    parameter.value.copy_(random_tensor(parameter.value.sizes(), computed_type(type), ++key, 0.7));
   }
   return transcoder;
+}
+
+std::unique_ptr<Transcoder> random_transcoder(const std::string& name, const Sizes& sizes,
+                                              at::ScalarType type, int64_t seed) {
+  return random_transcoder(options_for(name, sizes, seed), sizes, type);
 }
 
 KeepingSink::KeepingSink(const std::vector<Parameter>& parameters)
     : finished_calls(parameters.size(), 0) {
   for (const Parameter& parameter : parameters) {
-    gradients.push_back(at::zeros_like(parameter.value));
+    const at::Tensor& value = parameter.value;
+    gradients.push_back(at::zeros(value.sizes(), computed_type(value.scalar_type())));
   }
 }
 
 at::Tensor Terms::pull(int64_t features) const {
-  return (at::arange(features, at::kDouble).remainder(3) + 1.0) * silent_pull;
+  const at::Tensor weights = (at::arange(features, at::kDouble).remainder(3) + 1.0) * silent_pull;
+  return pull_reversed ? weights.flip(0) : weights;
 }
 
 Codes encode(const Transcoder& transcoder, const std::vector<at::Tensor>& x) {
@@ -74,7 +88,7 @@ Codes encode(const Transcoder& transcoder, const std::vector<at::Tensor>& x) {
 std::vector<at::Tensor> decoder_norms(const Transcoder& transcoder) {
   std::vector<at::Tensor> norms;
   for (const at::Tensor& squares : transcoder.decoder_square_norms({0, transcoder.shape().width})) {
-    norms.push_back(squares.sqrt().to(transcoder.parameters().front().value.scalar_type()));
+    norms.push_back(squares.sqrt().to(transcoder.type()));
   }
   return norms;
 }
@@ -88,11 +102,43 @@ std::vector<double> energies(const std::vector<at::Tensor>& y) {
   return result;
 }
 
-StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
-                       const std::vector<at::Tensor>& y, const Terms& terms) {
+namespace {
+
+struct Penalties {
+  SparsityTerm sparsity;
+  PreActivationTerm pull;
+  std::vector<at::Tensor> silent_grad;  // [L] of [F]; undefined: none
+};
+
+Penalties penalties(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
+                    const Codes& codes, const Terms& terms) {
+  const auto norms = decoder_norms(transcoder);
+  Penalties result{.sparsity = {}, .pull = {}, .silent_grad = std::vector<at::Tensor>(x.size())};
+  if (terms.sparsity_weight > 0.0) {
+    result.sparsity = tanh_penalty(codes, norms, terms.sparsity_weight, terms.sparsity_scale,
+                                   terms.through_norms);
+  }
+  if (terms.silent_pull > 0.0) {
+    std::vector<at::Tensor> weights;
+    for (size_t l = 0; l < x.size(); ++l) {
+      const at::Tensor pull = terms.pull(transcoder.shape().features).to(x[l].scalar_type());
+      weights.push_back(terms.pull_by_norms ? pull * norms[l] : pull);
+      result.silent_grad[l] = weights[l].neg();
+    }
+    const bool through = terms.pull_by_norms && terms.pull_through_norms;
+    result.pull = pre_activation_loss(transcoder, x, codes, weights,
+                                      through ? norms : std::vector<at::Tensor>());
+  }
+  return result;
+}
+
+}  // namespace
+
+StepResult staged_step_into(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
+                            const std::vector<at::Tensor>& y, const Terms& terms,
+                            ParameterSink& sink) {
   const ColumnRange columns{0, transcoder.shape().width};
   const auto energy = energies(y);
-  KeepingSink sink(transcoder.parameters());
   StepResult result;
   result.codes = encode(transcoder, x);
   transcoder.decode(result.codes, x, columns, result.y_hat);
@@ -100,28 +146,25 @@ StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tenso
   for (size_t l = 0; l < y.size(); ++l) {
     result.loss += squared_error_backward(y[l], result.y_hat[l], energy[l], y_grad[l]) / energy[l];
   }
-  SparsityTerm sparsity;
-  if (terms.sparsity_weight > 0.0) {
-    sparsity = tanh_penalty(result.codes, decoder_norms(transcoder), terms.sparsity_weight,
-                            terms.sparsity_scale, terms.through_norms);
-    result.loss += sparsity.loss;
-  }
-  result.value_grad =
-      transcoder.decode_backward(result.codes, x, y_grad, columns, sparsity.norm_grad, sink);
+  const Penalties more = penalties(transcoder, x, result.codes, terms);
+  result.loss += more.sparsity.loss + more.pull.loss;
+  result.value_grad = transcoder.decode_backward(
+      result.codes, x, y_grad, columns,
+      sum_of_norm_gradients(more.sparsity.norm_grad, more.pull.norm_grad), sink);
   for (size_t l = 0; l < y.size(); ++l) {
-    const auto layer = static_cast<int64_t>(l);
-    if (!sparsity.value_grad.empty()) {
-      result.value_grad[l].add_(sparsity.value_grad[l]);
+    if (!more.sparsity.value_grad.empty()) {
+      result.value_grad[l].add_(more.sparsity.value_grad[l]);
     }
-    at::Tensor silent_grad;
-    if (terms.silent_pull > 0.0) {
-      const at::Tensor pull = terms.pull(transcoder.shape().features).to(x[l].scalar_type());
-      result.loss += pre_activation_loss(transcoder, layer, x[l], result.codes[l], pull);
-      silent_grad = pull.neg();
-    }
-    transcoder.encode_backward(layer, x[l], result.codes[l], result.value_grad[l], silent_grad,
-                               sink);
+    transcoder.encode_backward(static_cast<int64_t>(l), x[l], result.codes[l], result.value_grad[l],
+                               more.silent_grad[l], sink);
   }
+  return result;
+}
+
+StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
+                       const std::vector<at::Tensor>& y, const Terms& terms) {
+  KeepingSink sink(transcoder.parameters());
+  StepResult result = staged_step_into(transcoder, x, y, terms, sink);
   result.gradients = sink.gradients;
   result.finished_calls = sink.finished_calls;
   return result;
@@ -132,8 +175,11 @@ bool any_dense(const Codes& codes) {
                      [](const LayerCodes& layer) { return layer.dense.defined(); });
 }
 
-bool has_fixed_order(const Registry::Row& row, const Codes& codes) {
-  return !any_dense(codes) && !row.skip && !row.topology.starts_with("clt-incremental");
+bool has_fixed_order(const Registry::Row& row, const Transcoder& transcoder, const Codes& codes) {
+  const TranscoderShape& shape = transcoder.shape();
+  const bool sums_run = row.topology == "clt-incremental" &&
+                        Incremental::runs_dense(codes, shape.features, shape.layers - 1);
+  return !any_dense(codes) && !sums_run && !row.skip;
 }
 
 at::Tensor dense(const LayerCodes& codes, int64_t features) {

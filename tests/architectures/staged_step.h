@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "architectures/auxk.h"
 #include "architectures/losses.h"
 #include "architectures/registry.h"
 
@@ -24,9 +25,14 @@ struct Sizes {
   int64_t width = 5;
   int64_t features = 11;
   int64_t k = 3;
+  int64_t window = -1;
 };
 
+/// The defaults at these sizes.
+TranscoderOptions options_for(const std::string& name, const Sizes& sizes, int64_t seed = 1);
 /// A transcoder of the registry whose every parameter, decoders and biases included, is random.
+std::unique_ptr<Transcoder> random_transcoder(const TranscoderOptions& options, const Sizes& sizes,
+                                              at::ScalarType type = at::kDouble);
 std::unique_ptr<Transcoder> random_transcoder(const std::string& name, const Sizes& sizes,
                                               at::ScalarType type = at::kDouble, int64_t seed = 1);
 
@@ -52,10 +58,13 @@ struct Terms {
   double sparsity_weight = 0.02;  // λ / T
   double sparsity_scale = 1.5;    // c
   bool through_norms = true;
-  double silent_pull = 0.01;  // w_i = silent_pull · (1 + i mod 3)
+  double silent_pull = 0.01;  // w_i = silent_pull · (1 + i mod 3) · n_i
+  bool pull_by_norms = true;  // else n_i is 1 there
+  bool pull_through_norms = true;
+  bool pull_reversed = false;  // i counted from the last feature
 
   static Terms none() { return {.sparsity_weight = 0.0, .silent_pull = 0.0}; }
-  at::Tensor pull(int64_t features) const;  // [F] float64
+  at::Tensor pull(int64_t features) const;  // [F] float64: w_i / n_i
 };
 
 struct StepResult {
@@ -77,17 +86,27 @@ std::vector<double> energies(const std::vector<at::Tensor>& y);
 StepResult staged_step(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
                        const std::vector<at::Tensor>& y, const Terms& terms = Terms::none());
 
-/// The same by dense at:: operations and backward(), in float64.
+/// The same with parameter gradients into `sink`, none in the result.
+StepResult staged_step_into(const Transcoder& transcoder, const std::vector<at::Tensor>& x,
+                            const std::vector<at::Tensor>& y, const Terms& terms,
+                            ParameterSink& sink);
+
+/// The step by dense at:: operations and backward(), in float64.
 StepResult oracle_step(const Registry::Row& row, const Transcoder& transcoder,
                        const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y,
                        const Terms& terms = Terms::none());
+/// The AuxK loss alone in the same way: loss and gradients.
+StepResult oracle_auxk(const Registry::Row& row, const Transcoder& transcoder, const AuxKTerm& term,
+                       const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y,
+                       const std::vector<at::Tensor>& y_hat);
 
 /// Codes as a dense matrix [T, F].
 at::Tensor dense(const LayerCodes& codes, int64_t features);
 /// Whether some layer's codes went through GEMMs.
 bool any_dense(const Codes& codes);
-/// Whether every sum has one fixed order: no GEMM took part, whose order is the library's.
-bool has_fixed_order(const Registry::Row& row, const Codes& codes);
+/// Whether every sum after the codes has one fixed order: no GEMM takes part, whose order is the
+/// library's, neither for dense codes or running sums nor for a skip.
+bool has_fixed_order(const Registry::Row& row, const Transcoder& transcoder, const Codes& codes);
 /// Largest |a − b|.
 double distance(const at::Tensor& a, const at::Tensor& b);
 bool same_bits(const at::Tensor& a, const at::Tensor& b);

@@ -42,18 +42,32 @@ TEST(PreActivationLoss, EqualsTheDenseSum) {
     const auto transcoder = random_transcoder(name, sizes);
     const auto x = random_rows(sizes, at::kDouble, 5);
     const Codes codes = encode(*transcoder, x);
-    const at::Tensor weights = random_tensor({sizes.features}, at::kDouble, 8).abs();
+    std::vector<at::Tensor> weights;
+    double expected = 0.0;
     for (int64_t l = 0; l < sizes.layers; ++l) {
       const auto i = static_cast<size_t>(l);
+      weights.push_back(
+          random_tensor({sizes.features}, at::kDouble, 8 + static_cast<uint64_t>(l)).abs());
       const at::Tensor h = transcoder->pre_activations(l, x[i]);
       const at::Tensor theta = transcoder->thresholds(l);
       const at::Tensor silent = dense(codes[i], sizes.features).eq(0.0).to(at::kDouble);
-      const at::Tensor shortfall = (theta.defined() ? theta : at::zeros_like(weights)) - h;
-      EXPECT_NEAR(pre_activation_loss(*transcoder, l, x[i], codes[i], weights),
-                  (shortfall * silent * weights).sum().item<double>(), 1e-11)
-          << name;
+      const at::Tensor shortfall = (theta.defined() ? theta : at::zeros_like(weights[i])) - h;
+      expected += (shortfall * silent * weights[i]).sum().item<double>();
     }
+    const PreActivationTerm term = pre_activation_loss(*transcoder, x, codes, weights, {});
+    EXPECT_NEAR(term.loss, expected, 1e-11) << name;
+    EXPECT_TRUE(term.norm_grad.empty());
   }
+}
+
+TEST(PreActivationLoss, ADecoderOfZerosDoesNotDivide) {
+  const Sizes sizes;
+  const auto transcoder = random_transcoder("plt-relu", sizes);
+  const auto x = random_rows(sizes, at::kDouble, 5);
+  const std::vector<at::Tensor> zeros(x.size(), at::zeros({sizes.features}, at::kDouble));
+  const auto term = pre_activation_loss(*transcoder, x, encode(*transcoder, x), zeros, zeros);
+  EXPECT_EQ(term.loss, 0.0);
+  EXPECT_TRUE(at::equal(term.norm_grad[0], zeros[0]));
 }
 
 TEST(AuxK, TakesTheLargestOfTheDeadFeaturesOnly) {
@@ -85,6 +99,49 @@ TEST(AuxK, DecodesWithoutBiasAndSkip) {
     EXPECT_LE(distance(writes[i], expected), 1e-13);
   }
 }
+
+class AuxKGradients : public ::testing::TestWithParam<Registry::Row> {};
+
+TEST_P(AuxKGradients, EqualTheAutogradOracle) {
+  constexpr double kTolerance = 1e-10;
+  const Sizes sizes{.tokens = 20, .layers = 4};
+  const auto transcoder = random_transcoder(GetParam().name, sizes);
+  const auto x = random_rows(sizes, at::kDouble, 5);
+  const auto y = random_rows(sizes, at::kDouble, 9);
+  AuxKTerm term{.dead = at::zeros({sizes.layers, sizes.features}, at::kBool),
+                .kept = 3,
+                .weights = {0.3, 0.2, 0.7, 0.4}};
+  term.dead[0].slice(0, 0, sizes.features, 2).fill_(true);
+  term.dead[1].slice(0, 1, 3).fill_(true);  // fewer than are kept
+  term.dead[3].fill_(true);                 // and none of layer 2
+  std::vector<at::Tensor> y_hat;
+  transcoder->decode(encode(*transcoder, x), x, {0, sizes.width}, y_hat);
+  KeepingSink sink(transcoder->parameters());
+  const auto squared = auxiliary_reconstruction(*transcoder, term, x, y, y_hat, sink);
+  const StepResult oracle = oracle_auxk(GetParam(), *transcoder, term, x, y, y_hat);
+  double loss = 0.0;
+  for (size_t l = 0; l < squared.size(); ++l) {
+    loss += term.weights[l] * squared[l];
+  }
+  EXPECT_NEAR(loss, oracle.loss, kTolerance * oracle.loss);
+  for (size_t p = 0; p < sink.gradients.size(); ++p) {
+    EXPECT_LE(distance(sink.gradients[p], oracle.gradients[p]), kTolerance)
+        << transcoder->parameters()[p].name;
+  }
+  EXPECT_GT(oracle.gradients[0].abs().max().item<double>(), 1e-3);
+}
+
+std::vector<Registry::Row> topk_rows() {
+  std::vector<Registry::Row> rows;
+  for (const Registry::Row& row : Registry::instance().rows()) {
+    if (row.activation.ends_with("topk")) {
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+INSTANTIATE_TEST_SUITE_P(TopKRows, AuxKGradients, ::testing::ValuesIn(topk_rows()), row_test_name);
 
 TEST(BatchTopK, KeepsWhatReachesTheBarAndInUseTheThreshold) {
   const at::Tensor h = at::tensor({1.0, 3.0, -2.0, 5.0, 3.0, 0.5}, at::kDouble).view({2, 3});
