@@ -187,11 +187,21 @@ void alternate(Measurement& fast, Measurement& eager, const StepBenchOptions& op
 
 }  // namespace
 
+trainer::MemoryPlan plan_step(const StepShape& shape) {
+  const auto options = step_options(shape);
+  const architectures::TranscoderShape sizes{shape.layers, shape.width, shape.features};
+  const auto values = static_cast<double>(shape.tokens * shape.layers * shape.width);
+  const double rows = 2.0 * (4.0 + 2.0) * values;  // x and y in float32 and bfloat16
+  return trainer::plan_memory(options, sizes,
+                              architectures::parameter_count(options.transcoder, sizes), rows, 1);
+}
+
 StepBench bench_step(const StepBenchOptions& options) {
   const auto& shape = options.shape;
   StepBench bench{.shape = shape, .threads = at::get_num_threads()};
   bench.parameters = architectures::parameter_count(step_options(shape).transcoder,
                                                     {shape.layers, shape.width, shape.features});
+  bench.planned_bytes = resident_memory_bytes() + plan_step(shape).total();
   const StepInputs inputs(shape);
   const bool knows_peak = reset_peak_memory();
   Measurement fast(options, [&] { return fast_side(shape, inputs); });
@@ -255,6 +265,7 @@ Json StepBench::to_json() const {
           {"share_of_floor", floor_s / fast_s},
           {"stages", parts},
           {"peak_bytes", peak_bytes > 0.0 ? Json(peak_bytes) : Json()},
+          {"planned_bytes", planned_bytes},
           {"page_faults_per_step", page_faults},
           {"discarded_blocks", discarded_blocks}};
 }
@@ -264,10 +275,10 @@ std::string StepBench::text() const {
       "step {}  T {}  L {}  D {}  F {}  K {}  {} M parameters, weights {}, states {}, β₁ {}, {} "
       "threads\n"
       "  fast    {:8.3f} s   {:.0f} GEMM-equivalents   floor {:.3f} s ({:.0f} %)   peak {:.2f} "
-      "GB\n",
+      "GB, planned {:.2f}\n",
       shape.architecture, shape.tokens, shape.layers, shape.width, shape.features, shape.kept,
       parameters / 1'000'000, shape.weights, shape.states, shape.beta1, threads, fast_s,
-      gemm_equivalents, floor_s, 100.0 * floor_s / fast_s, 1e-9 * peak_bytes);
+      gemm_equivalents, floor_s, 100.0 * floor_s / fast_s, 1e-9 * peak_bytes, 1e-9 * planned_bytes);
   if (eager_s > 0.0) {
     text += fmt::format("  eager   {:8.3f} s   {:.2f} times as long\n", eager_s, eager_s / fast_s);
   }

@@ -16,6 +16,7 @@
 
 #include "benchmarks/fast_step.h"
 #include "common/json_file.h"
+#include "trainer/memory_plan.h"
 
 namespace crossloom::benchmarks {
 
@@ -43,13 +44,17 @@ struct StepBench {
   double gemm_equivalents = 0.0;  // median over blocks
   double floor_s = 0.0;
   std::vector<StageBench> stages{};
-  double peak_bytes = 0.0;   // with the fast side alone; 0: unknown
+  double peak_bytes = 0.0;  // with the fast side alone; 0: unknown
+  double planned_bytes = 0.0;
   double page_faults = 0.0;  // of a fast step after the first ones: fresh memory it asked for
   int64_t discarded_blocks = 0;
 
   Json to_json() const;
   std::string text() const;
 };
+
+/// What the fast side will hold; its rows are the bench's inputs.
+trainer::MemoryPlan plan_step(const StepShape& shape);
 
 /// Throws DataError when the two sides' first losses differ by more than 1e-4 of them (2e-2 where
 /// the fast side's weights are bfloat16).

@@ -6,7 +6,11 @@
 #include "benchmarks/kernel_bench.h"
 #include "benchmarks/step_bench.h"
 #include "common/format.h"
+#include "common/log.h"
+#include "common/process_memory.h"
 #include "launch/commands.h"
+#include "launch/writable.h"
+#include "trainer/train_options.h"
 
 namespace crossloom::launch {
 namespace {
@@ -100,6 +104,7 @@ void check(const BenchOptions& options) {
   require_one_of("dtype", options.dtype, {"float32", "bfloat16", "both"});
   require_one_of("weights", options.weights, {"full", "bfloat16"});
   require_one_of("states", options.states, {"full", "bfloat16", "8bit"});
+  trainer::require_range("beta1", options.beta1, 0.0, 0.999999);
   if (!options.against.empty()) {
     require_one_of("against", options.against, {"eager"});
   }
@@ -121,9 +126,27 @@ void check(const BenchOptions& options) {
   }
 }
 
+std::vector<std::string> architectures_of(const BenchOptions& options) {
+  return options.architecture == "all" ? architectures::Registry::instance().names()
+                                       : std::vector<std::string>{options.architecture};
+}
+
+void print_plans(const BenchOptions& options) {
+  for (const auto& architecture : architectures_of(options)) {
+    const auto plan = benchmarks::plan_step(shape_of(options, architecture));
+    log::info("{}: {}", architecture, plan.text(resident_memory_bytes()));
+  }
+}
+
 void run(BenchOptions& options, Context& context) {
   check(options);
-  if (context.dry_run || context.communicator.rank() != 0) {
+  if (context.communicator.rank() != 0) {
+    return;
+  }
+  if (context.dry_run) {
+    if (options.what == "step") {
+      print_plans(options);
+    }
     return;
   }
   if (options.what == "forward") {
@@ -134,11 +157,12 @@ void run(BenchOptions& options, Context& context) {
     }
     return;
   }
-  const auto architectures = options.architecture == "all"
-                                 ? architectures::Registry::instance().names()
-                                 : std::vector<std::string>{options.architecture};
+  if (!options.json.empty()) {
+    require_writable(options.json);
+    make_parent_folder(options.json);
+  }
   Json rows = Json::array();
-  for (const auto& architecture : architectures) {
+  for (const auto& architecture : architectures_of(options)) {
     rows.push_back(run_one(options, architecture));
     if (!options.json.empty()) {
       write_json_file(options.json, rows);  // after every row: a long table may be interrupted

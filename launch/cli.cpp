@@ -219,7 +219,9 @@ Invocation parse_command_line(const std::vector<std::string>& arguments) {
     return invocation;
   } catch (const CLI::ParseError& error) {
     throw ConfigError({.what = "The command line cannot be understood",
-                       .expected = {},
+                       .expected = fmt::format(
+                           "{} [--option value …], every option at most once (--set: any number)",
+                           fmt::join(command.positionals, " ")),
                        .got = error.what(),
                        .where = fmt::format("crossloom {}", command.name),
                        .hint = fmt::format("See crossloom {} --help.", command.name)});

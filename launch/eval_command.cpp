@@ -3,10 +3,11 @@
 #include <filesystem>
 
 #include "common/format.h"
-#include "common/output_file.h"
+#include "common/log.h"
 #include "data/shard_set.h"
 #include "launch/commands.h"
 #include "launch/eval_run.h"
+#include "launch/writable.h"
 
 namespace crossloom::launch {
 namespace {
@@ -49,38 +50,77 @@ void print_replacement(const eval::ReplacementReport& r) {
   line("mean-ablated", r.mean_ablated);
 }
 
-void run(EvalOptions& options, Context& context) {
-  require_set("run", options.run, "run folder");
-  require_set("data", options.data, "folder of shards");
-  require_at_least("windows", options.windows, 1);
-  require_one_of("dtype", options.dtype, {"float32", "float64"});
-  if (context.dry_run) {
-    return;
+std::string report_file(const EvalOptions& options) {
+  const std::string& folder = options.output.empty() ? options.run : options.output;
+  return (std::filesystem::path(folder) / "eval.json").string();
+}
+
+/// What would otherwise be refused only after the held-out pass. Rank 0.
+void check_model_and_output(const EvalOptions& options, const eval::TrainedTranscoder& trained,
+                            bool writes) {
+  if (!options.model.empty()) {
+    check_host_model(trained, options.model);
   }
-  auto& communicator = context.communicator;
+  if (writes) {
+    require_writable(report_file(options));
+  }
+}
+
+void print_costs(const EvalOptions& options, const eval::TrainedTranscoder& trained,
+                 const data::ShardSet& shards) {
+  log::info("{}: {} held-out rows of {}{}", trained.folder, held_out_rows(trained, shards).size(),
+            shards.rows(),
+            options.model.empty()
+                ? ""
+                : fmt::format("; at most {} windows of {} tokens for the replacement model",
+                              options.windows, shards.identity().context_len));
+}
+
+/// Measures and prints.
+Json evaluate(const EvalOptions& options, eval::TrainedTranscoder& trained,
+              const data::ShardSet& shards, Communicator& communicator) {
   const bool speaks = communicator.rank() == 0;
-  std::unique_ptr<data::ShardSet> shards;
-  communicator.agree([&] { shards = std::make_unique<data::ShardSet>(options.data); });
-  const auto trained = open_run(options.run, options.dtype, *shards, communicator);
-  const auto reconstruction = held_out_reconstruction(*trained, *shards, communicator);
-  Json report{{"checkpoint", trained->folder}, {"reconstruction", reconstruction.to_json()}};
+  const auto reconstruction = held_out_reconstruction(trained, shards, communicator);
+  Json report{{"checkpoint", trained.folder}, {"reconstruction", reconstruction.to_json()}};
   if (speaks) {
     print_layers(reconstruction);
   }
   if (!options.model.empty()) {
-    const auto session = open_host_model(*trained, options.model, options.dtype, communicator);
-    const auto replacement = ReplacementReferences().evaluate(*session, *trained, *shards,
-                                                              options.windows, communicator);
+    const auto session = open_host_model(trained, options.model, options.dtype, communicator);
+    const auto replacement =
+        ReplacementReferences().evaluate(*session, trained, shards, options.windows, communicator);
     report["replacement"] = replacement.to_json();
     if (speaks) {
       print_replacement(replacement);
     }
   }
+  return report;
+}
+
+void run(EvalOptions& options, Context& context) {
+  require_set("run", options.run, "run folder");
+  require_set("data", options.data, "folder of shards");
+  require_at_least("windows", options.windows, 1);
+  require_one_of("dtype", options.dtype, {"float32", "float64"});
+  auto& communicator = context.communicator;
+  std::unique_ptr<data::ShardSet> shards;
+  communicator.agree([&] { shards = std::make_unique<data::ShardSet>(options.data); });
+  const auto trained = open_run(options.run, options.dtype, *shards, communicator);
   communicator.agree([&] {
-    if (speaks) {
-      const std::string folder = options.output.empty() ? options.run : options.output;
-      make_folders(folder);
-      write_json_file((std::filesystem::path(folder) / "eval.json").string(), report);
+    if (communicator.rank() == 0) {
+      check_model_and_output(options, *trained, !context.dry_run);
+    }
+  });
+  if (context.dry_run) {
+    print_costs(options, *trained, *shards);
+    return;
+  }
+  const Json report = evaluate(options, *trained, *shards, communicator);
+  communicator.agree([&] {
+    if (communicator.rank() == 0) {
+      const std::string file = report_file(options);
+      make_parent_folder(file);
+      write_json_file(file, report);
     }
   });
 }

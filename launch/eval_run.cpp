@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "data/harvest.h"
+#include "launch/held_out.h"
 
 namespace crossloom::launch {
-namespace {
 
 data::RowSelection held_out_rows(const eval::TrainedTranscoder& trained,
                                  const data::ShardSet& shards) {
   return data::split_rows(shards, trained.loader).held_out;
 }
-
-}  // namespace
 
 std::unique_ptr<eval::TrainedTranscoder> open_run(const std::string& folder,
                                                   const std::string& dtype,
@@ -22,7 +19,7 @@ std::unique_ptr<eval::TrainedTranscoder> open_run(const std::string& folder,
   std::unique_ptr<eval::TrainedTranscoder> trained;
   communicator.agree([&] {
     trained = std::make_unique<eval::TrainedTranscoder>(
-        eval::open_trained_transcoder(folder, compute_type("dtype", dtype)));
+        open_trained(folder, compute_type("dtype", dtype)));
     data::require_same(trained->identity, shards.identity(), shards.folder());
   });
   return trained;
@@ -31,8 +28,8 @@ std::unique_ptr<eval::TrainedTranscoder> open_run(const std::string& folder,
 eval::Reconstruction held_out_reconstruction(const eval::TrainedTranscoder& trained,
                                              const data::ShardSet& shards,
                                              Communicator& communicator) {
-  return eval::evaluate_reconstruction(*trained.transcoder, trained.normalizer, shards,
-                                       held_out_rows(trained, shards), communicator);
+  return reconstruct_held_out(*trained.transcoder, trained.normalizer, shards,
+                              held_out_rows(trained, shards), communicator);
 }
 
 std::unique_ptr<ModelSession> open_host_model(eval::TrainedTranscoder& trained,

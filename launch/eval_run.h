@@ -13,14 +13,19 @@
 
 namespace crossloom::launch {
 
-/// A run folder's or checkpoint's transcoder. Collective. Throws DataError, also when it was
-/// trained on other data than `shards`.
+/// Rows of the documents that the run never saw.
+data::RowSelection held_out_rows(const eval::TrainedTranscoder& trained,
+                                 const data::ShardSet& shards);
+
+/// A run folder's or checkpoint's transcoder. Collective. Throws DataError, also when `shards` come
+/// from another model.
 std::unique_ptr<eval::TrainedTranscoder> open_run(const std::string& folder,
                                                   const std::string& dtype,
                                                   const data::ShardSet& shards,
                                                   Communicator& communicator);
 
-/// On the rows that the run held out. Collective.
+/// On the rows that the run held out. Collective. Throws trainer::Diverged for weights that are not
+/// finite.
 eval::Reconstruction held_out_reconstruction(const eval::TrainedTranscoder& trained,
                                              const data::ShardSet& shards,
                                              Communicator& communicator);

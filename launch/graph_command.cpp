@@ -14,7 +14,9 @@
 #include "eval/graph_json_check.h"
 #include "launch/commands.h"
 #include "launch/trained_session.h"
+#include "launch/writable.h"
 #include "models/generate.h"
+#include "trainer/train_options.h"
 
 namespace crossloom::launch {
 namespace {
@@ -103,40 +105,63 @@ Json scores_json(const eval::Graph& graph, const eval::GraphScores& scores) {
           {"rows", graph.selected.size()}};
 }
 
-void run(GraphOptions& options, Context& context) {
+void check(const GraphOptions& options) {
   require_set("run", options.run, "run folder");
   require_one_of("dtype", options.dtype, {"float32", "float64"});
   eval::require_slug(options.slug);
-  if (context.dry_run || context.communicator.rank() != 0) {
-    return;
-  }
-  auto trained = eval::open_trained_transcoder(options.run, compute_type("dtype", options.dtype));
-  const auto session = open_model_for(trained, options.model, options.dtype);
-  const auto ids = prompt_ids(session, options.prompt);
-  eval::fold_normalization(trained);
-  eval::Graph graph;
-  {
-    std::unique_ptr<Progress> progress;  // how many rows there are is known with the first ones
-    graph = eval::attribute(session.model, session.tokenizer, trained, models::token_tensor(ids),
-                            options, [&](int64_t done, int64_t total) {
-                              progress = progress
-                                             ? std::move(progress)
-                                             : std::make_unique<Progress>("graph", total, "rows");
-                              progress->update(done);
-                            });
-  }
-  const auto pruned = eval::prune(
-      graph.matrix, {options.node_threshold, options.edge_threshold, options.max_edges});
-  const auto scores = eval::score_graph(graph.matrix);
-  const auto path =
-      eval::write_graph_json(options.output, graph, pruned, scores, json_options(options, trained));
+  eval::check_attribution_options(options);
+  trainer::require_range("node_threshold", options.node_threshold, 0.0, 1.0);
+  trainer::require_range("edge_threshold", options.edge_threshold, 0.0, 1.0);
+  require_at_least("max_edges", options.max_edges, 0);
+}
+
+eval::Graph make_graph(const GraphOptions& options, const ModelSession& session,
+                       const eval::TrainedTranscoder& folded, const at::Tensor& tokens) {
+  std::unique_ptr<Progress> progress;  // how many rows there are is known with the first ones
+  return eval::attribute(
+      session.model, session.tokenizer, folded, tokens, options, [&](int64_t done, int64_t total) {
+        progress =
+            progress ? std::move(progress) : std::make_unique<Progress>("graph", total, "rows");
+        progress->update(done);
+      });
+}
+
+/// JSON for viewers, raw archive, scores. Returns the path of the first.
+std::string write_graph(const GraphOptions& options, const eval::TrainedTranscoder& trained,
+                        const eval::Graph& graph, const eval::PrunedGraph& pruned,
+                        const eval::GraphScores& scores) {
+  const auto json = json_options(options, trained);
+  const auto path = eval::write_graph_json(options.output, graph, pruned, scores, json);
   check_written(path);
   const std::filesystem::path folder(options.output);
   eval::write_graph_archive((folder / (options.slug + ".safetensors")).string(), graph,
                             {.real = options.dtype == "float64" ? DType::kF64 : DType::kF32,
-                             .scan = json_options(options, trained).scan,
+                             .scan = json.scan,
                              .settings = Json{{"options", options_to_yaml(options)}}});
   write_json_file((folder / (options.slug + ".scores.json")).string(), scores_json(graph, scores));
+  return path;
+}
+
+void run(GraphOptions& options, Context& context) {
+  check(options);
+  if (context.communicator.rank() != 0) {
+    return;
+  }
+  auto trained = open_trained(options.run, compute_type("dtype", options.dtype));
+  const auto session = open_model_for(trained, options.model, options.dtype);
+  const auto ids = prompt_ids(session, options.prompt);
+  if (context.dry_run) {
+    log::info("{}: {} tokens, BOS included; at most {} features get a row", trained.folder,
+              ids.size(), options.max_feature_nodes);
+    return;
+  }
+  require_writable((std::filesystem::path(options.output) / (options.slug + ".json")).string());
+  eval::fold_normalization(trained);
+  const auto graph = make_graph(options, session, trained, models::token_tensor(ids));
+  const auto pruned = eval::prune(
+      graph.matrix, {options.node_threshold, options.edge_threshold, options.max_edges});
+  const auto scores = eval::score_graph(graph.matrix);
+  const auto path = write_graph(options, trained, graph, pruned, scores);
   print_summary(graph, pruned, scores);
   fmt::print("written: {}\n", path);
   const bool exact = options.dtype == "float64" || graph.max_residual <= kResidualTolerance;

@@ -1,13 +1,16 @@
 #include "launch/program.h"
 
+#include <c10/util/Exception.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
 
 #include "common/log.h"
 #include "common/mpi_environment.h"
+#include "common/process_memory.h"
 #include "launch/cli.h"
 
 namespace crossloom::launch {
@@ -61,6 +64,27 @@ int report(const MpiEnvironment& mpi, const std::string& text, int code) {
   return code;
 }
 
+std::string out_of_memory(const std::string& got) {
+  return Error("OutOfMemory",
+               {.what = "There is not enough memory",
+                .expected = fmt::format("no more than this machine has: {} available now",
+                                        human_bytes(available_memory_bytes())),
+                .got = got,
+                .where = {},
+                .hint = "Use fewer features, bfloat16 weights and 8bit states, or more ranks; "
+                        "--dry-run says what a training needs."})
+      .screen();
+}
+
+/// LibTorch's errors are ours to explain, without the stack they carry. That memory ran out is told
+/// by the words only: the type is that of all its errors.
+std::string library_error(const c10::Error& error) {
+  const std::string text = error.what_without_backtrace();
+  const size_t place = std::min(text.find("DefaultCPUAllocator"), text.find("alloc_cpu"));
+  return place == std::string::npos ? fmt::format("InternalError: {}\n", text)
+                                    : out_of_memory(text.substr(place));
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -76,8 +100,9 @@ int run_program(int argc, char** argv) {
   } catch (const Error& error) {
     return report(mpi, error.screen(), kExitFailed);
   } catch (const std::bad_alloc&) {
-    return report(mpi, "Out of memory. Use fewer features, tokens or ranks per node.\n",
-                  kExitFailed);
+    return report(mpi, out_of_memory("a refused allocation"), kExitFailed);
+  } catch (const c10::Error& error) {
+    return report(mpi, library_error(error), kExitFailed);
   } catch (const std::exception& error) {
     return report(mpi, fmt::format("InternalError: {}\n", error.what()), kExitFailed);
   }

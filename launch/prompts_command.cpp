@@ -15,6 +15,7 @@
 #include "eval/prompt_search.h"
 #include "launch/commands.h"
 #include "launch/model_session.h"
+#include "launch/writable.h"
 
 namespace crossloom::launch {
 namespace {
@@ -124,10 +125,7 @@ std::string short_name(const std::string& name, const std::string& text) {
 
 void write_prompts(const PromptsOptions& options, const std::vector<eval::Prompt>& prompts,
                    PromptRecord record) {
-  const auto folder = std::filesystem::path(options.output).parent_path();
-  if (!folder.empty()) {
-    make_folders(folder.string());
-  }
+  make_parent_folder(options.output);
   write_file(options.output, eval::prompts_to_jsonl(prompts));
   const auto written = eval::read_prompts(options.output);
   CROSSLOOM_CHECK(written.size() == prompts.size(), "{} prompts written, {} read again",
@@ -138,6 +136,7 @@ void write_prompts(const PromptsOptions& options, const std::vector<eval::Prompt
 
 void find_prompts(const PromptsOptions& options, const data::TextSource& text,
                   const PromptRecord& record) {
+  require_writable(options.output);
   const auto session = open_model(options.model, options.dtype);
   std::vector<eval::Prompt> prompts;
   {

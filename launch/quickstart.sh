@@ -6,7 +6,7 @@
 # Set-up and release build (launch/setup.sh), a host model and English prose, then the main job:
 # harvest, train, eval, graph, on two MPI ranks. Nothing needs editing. A second start uses what is
 # there: shards, checkpoint, report and graph are made once.
-#   --smoke    the same on an eighth of the text, for CI (about 3 minutes)
+#   --smoke    the same on a tenth of the text, for CI (the main job: about a minute)
 #   --model    your own Hugging Face folder (config.json, *.safetensors, tokenizer.json)
 #   --text     your own plain text: a file, or a folder of .txt files
 #   --output   where everything goes (runs/quickstart; --smoke: runs/smoke)

@@ -11,11 +11,12 @@
 #include "eval/prompt_file.h"
 #include "launch/equal_l0.h"
 #include "launch/graph_scores.h"
+#include "launch/point_config.h"
+#include "launch/run_memory.h"
 #include "launch/sweep_report.h"
 #include "launch/sweep_table.h"
-#include "launch/train_run.h"
 #include "launch/trained_session.h"
-#include "trainer/memory_plan.h"
+#include "trainer/initial_transcoder.h"
 
 namespace crossloom::launch {
 namespace {
@@ -32,15 +33,19 @@ const char* state_name(PointState state) {
   return "";
 }
 
-/// Errors of options name the point.
-void in_point(const SweepPoint& point, const std::function<void()>& work) {
+/// Errors of options name whose they are.
+void naming(const std::string& owner, const std::function<void()>& work) {
   try {
     work();
   } catch (const ConfigError& error) {
     ErrorReport report = error.report();
-    report.where = fmt::format("point {}, {}", point.id, report.where);
+    report.where = fmt::format("{}, {}", owner, report.where);
     throw ConfigError(report);
   }
+}
+
+void in_point(const SweepPoint& point, const std::function<void()>& work) {
+  naming("point " + point.id, work);
 }
 
 std::vector<double> read_equal_l0(const SweepFile& file) {
@@ -75,6 +80,8 @@ Sweep::Sweep(const SweepFile& file, const data::ShardSet& shards, Communicator& 
 
 void Sweep::check() {
   communicator_.agree([&] {
+    naming(inputs_.file.path + ", attribution",
+           [&] { eval::check_attribution_options(inputs_.file.attribution); });
     if (std::any_of(points_.begin(), points_.end(), [](const auto& p) { return p.graphs; })) {
       inputs_.prompts = eval::read_prompt_texts(inputs_.file.prompts);
     }
@@ -91,9 +98,9 @@ void Sweep::check() {
 
 void Sweep::check_options(const SweepPoint& point) const {
   const auto& options = point.options;
-  trainer::check_train_options(options, communicator_.size());
   require_one_of("transcoder.architecture", options.transcoder.architecture,
                  architectures::Registry::instance().names());
+  trainer::check_training(options, inputs_.shards, communicator_.size());
   const auto split = data::split_rows(inputs_.shards, options.loader);
   if (split.held_out.size() == 0) {
     throw ConfigError({.what = "Nothing would be held out to evaluate on",
@@ -109,17 +116,16 @@ void Sweep::check_model() const {
   if (!folder.empty()) {
     const auto spec = models::read_model_spec(folder);
     const auto tokenizer = models::Tokenizer::load(folder);
-    require_host_model(inputs_.shards.identity(), folder, spec, tokenizer);
+    require_host_model(inputs_.shards.identity(), "The shards were made with", folder, spec,
+                       tokenizer);
     check_prompts(inputs_.prompts, inputs_.file.prompts, spec, tokenizer);
   }
 }
 
-/// Refuses options of the transcoder that are out of range, too.
 void Sweep::count_parameters() {
   const auto& identity = inputs_.shards.identity();
   for (const auto& point : points_) {
     const auto& options = point.options.transcoder;
-    in_point(point, [&] { architectures::Registry::instance().check(options); });
     parameters_.push_back(architectures::parameter_count(
         options, {identity.layers, identity.width_in, options.features}));
   }
@@ -144,6 +150,7 @@ std::string Sweep::plan() const {
 
 void Sweep::run() {
   communicator_.agree([&] {
+    refuse_points_beyond_memory();
     if (communicator_.rank() == 0) {
       lock_.emplace(inputs_.file.output);
     }
@@ -164,6 +171,17 @@ void Sweep::run() {
                comparison_text(compare_at_equal_l0(results, equal_l0_)), inputs_.file.output);
   }
   refuse_failures();
+}
+
+/// Of those still to be trained.
+void Sweep::refuse_points_beyond_memory() const {
+  for (size_t i = 0; i < points_.size(); ++i) {
+    if (states_[i] != PointState::kFinished) {
+      in_point(points_[i], [&] {
+        refuse_beyond_memory(points_[i].options, inputs_.shards, communicator_.size());
+      });
+    }
+  }
 }
 
 void Sweep::refuse_failures() const {

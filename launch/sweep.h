@@ -17,21 +17,24 @@ class Sweep {
   /// `file` and `shards` outlive it. Throws ConfigError.
   Sweep(const SweepFile& file, const data::ShardSet& shards, Communicator& communicator);
 
-  /// Refuses all that can be refused early: options out of range, another point in a point's
-  /// folder, a foreign model, prompts that do not fit. Collective. Throws ConfigError, DataError.
+  /// Refuses all that can be refused early: what a training or a graph would refuse of its options
+  /// and of the shards, another point in a point's folder, a foreign model, prompts that do not
+  /// fit. Collective. Throws ConfigError, DataError.
   void check();
 
   /// One line per point with its parameters and state. Rank 0, after check().
   std::string plan() const;
 
   /// Trains and evaluates what is not finished; reports after every point. Collective. A point
-  /// whose training diverged counts as finished; throws DataError at the end naming these.
+  /// whose training diverged counts as finished; throws DataError at the end naming these. Before
+  /// it begins, throws ConfigError for a point that does not fit into memory.
   void run();
 
  private:
   void check_options(const SweepPoint& point) const;
   void check_model() const;
   void count_parameters();
+  void refuse_points_beyond_memory() const;
   void read_finished();
   void report() const;
   void refuse_failures() const;

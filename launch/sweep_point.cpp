@@ -8,10 +8,10 @@
 #include <numeric>
 
 #include "common/checkpoint_folder.h"
-#include "common/hash.h"
 #include "common/log.h"
 #include "common/output_file.h"
 #include "launch/graph_scores.h"
+#include "launch/point_config.h"
 #include "launch/train_run.h"
 #include "trainer/guard.h"
 
@@ -22,45 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kJsonLimit_bytes = size_t{16} << 20;
 
-/// All that decides a point's numbers.
-struct PointConfig : Options {
-  trainer::TrainOptions train;
-  std::string measured = "reconstruction";
-  std::string model;
-  std::string tokenizer;
-  std::string data;
-  int64_t windows = 0;
-  std::string prompts;
-  eval::AttributionOptions attribution;
-  void visit(OptionVisitor& v) override {
-    v.group("train", train, "");
-    v.field("measured", measured, "");
-    v.field("model_revision", model, "");
-    v.field("tokenizer", tokenizer, "");
-    v.field("data", data, "");
-    v.field("windows", windows, "");
-    v.field("prompts", prompts, "");
-    v.group("attribution", attribution, "");
-  }
-};
-
-void flatten(const YAML::Node& node, const std::string& key, Json& into) {
-  if (node.IsMap()) {
-    for (const auto& item : node) {
-      flatten(item.second, key + (key.empty() ? "" : ".") + item.first.Scalar(), into);
-    }
-  } else {
-    into[key] = YAML::Dump(node);
-  }
-}
-
 std::string in(const SweepPoint& point, const char* name) {
   return (fs::path(point.folder) / name).string();
-}
-
-std::string config_hash(const Json& config) {
-  const std::string text = config.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return hex(xxh3(std::as_bytes(std::span(text))));
 }
 
 const Json& object_field(const Json& json, const char* key, const std::string& path) {
@@ -69,42 +32,6 @@ const Json& object_field(const Json& json, const char* key, const std::string& p
     fail_json_field(key, "an object", value.type_name(), path);
   }
   return value;
-}
-
-[[noreturn]] void refuse_changed(const SweepPoint& point, const std::string& there,
-                                 const std::string& now) {
-  throw ConfigError({.what = fmt::format("Point '{}' was made with other options", point.id),
-                     .expected = there,
-                     .got = now,
-                     .where = point.folder,
-                     .hint = "Use another output folder, or remove this point's folder to make it "
-                             "again."});
-}
-
-/// Option → default value.
-Json default_config() {
-  PointConfig config;
-  Json flat = Json::object();
-  flatten(YAML::Load(options_to_yaml(config)), "", flat);
-  return flat;
-}
-
-/// An option that did not exist when the point was made had its default.
-void require_same_config(const SweepPoint& point, const Json& recorded, const Json& now) {
-  Json there = default_config();
-  there.update(recorded);
-  Json all = there;
-  all.update(now);  // keys of either
-  for (const auto& [key, ignored] : all.items()) {
-    const Json& was = json_part(there, key.c_str());
-    const Json& is = json_part(now, key.c_str());
-    if (was != is) {
-      const auto text = [](const Json& value) {
-        return value.is_string() ? value.get<std::string>() : std::string("nothing");
-      };
-      refuse_changed(point, key + ": " + text(was), key + ": " + text(is));
-    }
-  }
 }
 
 /// Checkpoints, unfinished ones too.
@@ -161,6 +88,20 @@ Json measure(SweepInputs& inputs, const SweepPoint& point, Communicator& communi
   return measured;
 }
 
+/// Why `work` found that training has diverged; empty when it did not. It throws so on all ranks
+/// alike, so all go on together.
+std::string divergence(const SweepPoint& point, bool speaks, const std::function<void()>& work) {
+  try {
+    work();
+    return {};
+  } catch (const trainer::Diverged& error) {
+    if (speaks) {
+      log::warning(fmt::format("{}: {}", point.id, error.what()));
+    }
+    return error.report().what;
+  }
+}
+
 Json varied_json(const SweepPoint& point) {
   Json varied = Json::object();
   for (const auto& [key, value] : point.varied) {
@@ -172,52 +113,22 @@ Json varied_json(const SweepPoint& point) {
 
 }  // namespace
 
-Json point_config(const SweepInputs& inputs, const SweepPoint& point) {
-  const auto& identity = inputs.shards.identity();
-  PointConfig config;
-  config.train = point.options;
-  const trainer::TrainOptions defaults;
-  config.train.data = config.train.output = "";  // folders may move
-  config.train.evaluate_every_steps = defaults.evaluate_every_steps;
-  config.train.checkpoint_every_steps = defaults.checkpoint_every_steps;
-  config.train.keep_checkpoints = defaults.keep_checkpoints;
-  config.train.report_every_steps = defaults.report_every_steps;
-  config.model = identity.model_revision;
-  config.tokenizer = identity.tokenizer_hash;
-  config.data = fmt::format("{} → {}, {}, context {}, {} rows", identity.hook_in, identity.hook_out,
-                            identity.bos_policy, identity.context_len, inputs.shards.rows());
-  for (const auto& shard : inputs.shards.manifest().shards) {
-    config.data += ", " + shard.xxh3;
-  }
-  if (!inputs.file.model.empty()) {
-    config.measured += ", replacement";
-    config.windows = inputs.file.windows;
-  }
-  if (point.graphs) {
-    config.measured += ", graphs";
-    config.prompts = config_hash(inputs.prompts);
-    config.attribution = inputs.file.attribution;
-  }
-  Json flat = Json::object();
-  flatten(YAML::Load(options_to_yaml(config)), "", flat);
-  return flat;
-}
-
 PointState point_state(const SweepPoint& point, const Json& config) {
   const std::string description = in(point, "point.json");
-  if (!fs::exists(description)) {
-    return PointState::kNew;
+  const bool finished = fs::exists(in(point, "result.json"));
+  if (!fs::exists(description) || (!finished && !newest_checkpoint(point.folder))) {
+    return PointState::kNew;  // it never made a step: whatever it was to be is given up
   }
   const Json there = read_json_file(description, kJsonLimit_bytes);
-  require_same_config(point, object_field(there, "config", description), config);
-  if (!fs::exists(in(point, "result.json"))) {
-    return newest_checkpoint(point.folder) ? PointState::kStarted : PointState::kNew;
+  require_same_config(point, object_field(there, "config", description), config, finished);
+  if (!finished) {
+    return PointState::kStarted;
   }
   const auto hash =
       json_field<std::string>(read_result(point), "config_hash", in(point, "result.json"));
   const auto described = json_field<std::string>(there, "config_hash", description);
   if (hash != described) {
-    refuse_changed(point, "config_hash: " + hash, "config_hash: " + described);
+    refuse_changed_point(point, "config_hash: " + hash, "config_hash: " + described);
   }
   return PointState::kFinished;
 }
@@ -230,6 +141,9 @@ Json read_result(const SweepPoint& point) {
   }
   for (const char* key : {"varied", "reconstruction", "seconds"}) {
     object_field(result, key, path);
+  }
+  if (!result.contains("failed") && !json_part(result["reconstruction"], "nmse").is_number()) {
+    result["failed"] = "The held-out NMSE is not finite";  // JSON has null for it
   }
   return result;
 }
@@ -244,22 +158,16 @@ Json run_point(SweepInputs& inputs, const SweepPoint& point, Communicator& commu
                       {{"id", point.id}, {"config_hash", config_hash(config)}, {"config", config}});
     }
   });
-  std::string failed;
   const int threads = at::get_num_threads();
-  try {
-    train_run(point.options, inputs.shards, communicator);
-  } catch (const trainer::Diverged& error) {  // on all ranks
-    if (writes) {
-      log::warning(fmt::format("{}: {}", point.id, error.what()));
-    }
-    failed = error.report().what;
-  }
+  std::string failed =
+      divergence(point, writes, [&] { train_run(point.options, inputs.shards, communicator); });
   at::set_num_threads(threads);  // deterministic training leaves one
   const auto trained_at = std::chrono::steady_clock::now();
   Json result{{"reconstruction", Json::object()}};
   if (failed.empty()) {
-    result = measure(inputs, point, communicator);
-  } else {
+    failed = divergence(point, writes, [&] { result = measure(inputs, point, communicator); });
+  }
+  if (!failed.empty()) {
     result["failed"] = failed;
   }
   const double measuring =

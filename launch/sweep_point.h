@@ -1,9 +1,9 @@
 // One point of a sweep: trained, evaluated, its result written. A point's folder is a run folder
 // (trainer/CHECKPOINT.md) with two files more:
-//   point.json    {"id", "config_hash", "config"}: written before training; a point is what it says
+//   point.json    {"id", "config_hash", "config"}: written before training; from its first
+//                 checkpoint on a point is what it says, evaluation aside until there is a result
 //   result.json   written last; a point with one is finished. {"failed": why}: training diverged
-// The hash covers all that decides the numbers (options, data, what is measured), not the program's
-// version, paths or intervals.
+// The hash is of the config (point_config.h).
 #pragma once
 
 #include <string>
@@ -27,13 +27,12 @@ struct SweepInputs {
 
 enum class PointState : uint8_t { kNew, kStarted, kFinished };
 
-/// Option → value, of all that decides a point's numbers.
-Json point_config(const SweepInputs& inputs, const SweepPoint& point);
-
-/// Throws ConfigError naming the first option that differs when the folder holds another point.
+/// Throws ConfigError naming the first option that differs when the folder holds another point:
+/// with a result all of them count, with checkpoints alone those of training, else none.
 PointState point_state(const SweepPoint& point, const Json& config);
 
-/// Throws DataError when the file is missing or damaged.
+/// One without a finite NMSE is marked as failed. Throws DataError when the file is missing or
+/// damaged.
 Json read_result(const SweepPoint& point);
 
 /// Trains (or goes on), evaluates, writes result.json, removes the weights unless they are kept.

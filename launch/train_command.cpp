@@ -5,9 +5,9 @@
 #include "common/process_memory.h"
 #include "data/shard_set.h"
 #include "launch/commands.h"
+#include "launch/run_memory.h"
 #include "launch/train_run.h"
-#include "trainer/memory_plan.h"
-#include "trainer/trainer.h"
+#include "trainer/initial_transcoder.h"
 
 namespace crossloom::launch {
 namespace {
@@ -15,29 +15,26 @@ namespace {
 void print_costs(const trainer::TrainOptions& options, const data::ShardSet& shards, int ranks) {
   const architectures::TranscoderShape shape{shards.identity().layers, shards.identity().width_in,
                                              options.transcoder.features};
-  architectures::Registry::instance().check(options.transcoder);
   const int64_t parameters = architectures::parameter_count(options.transcoder, shape);
-  const auto plan = trainer::plan_memory(options, shape, parameters, shards, ranks);
-  const double process = resident_memory_bytes();  // the program and its libraries
   log::info("{}: L = {}, D = {}, F = {}", options.transcoder.architecture, shape.layers,
             shape.width, shape.features);
   log::info("{} parameters; {} per checkpoint", parameters,
             human_bytes(trainer::checkpoint_bytes(options, parameters)));
-  log::info(
-      "peak memory of a rank, about: {} = weights {} + moments {} + gradients {} + rows {} + "
-      "step {} + program {}",
-      human_bytes(plan.total() + process), human_bytes(plan.weights), human_bytes(plan.moments),
-      human_bytes(plan.gradients), human_bytes(plan.rows), human_bytes(plan.step),
-      human_bytes(process));
+  log::info("{}", run_memory(options, shards, ranks).text(resident_memory_bytes()));
 }
 
 void run(trainer::TrainOptions& options, Context& context) {
   require_set("data", options.data, "folder of shards");
   require_set("output", options.output, "run folder");
   auto& communicator = context.communicator;
-  trainer::check_train_options(options, communicator.size());
   std::unique_ptr<data::ShardSet> shards;
-  communicator.agree([&] { shards = std::make_unique<data::ShardSet>(options.data); });
+  communicator.agree([&] {  // before anything is written
+    shards = std::make_unique<data::ShardSet>(options.data);
+    trainer::check_training(options, *shards, communicator.size());
+    if (!context.dry_run) {
+      refuse_beyond_memory(options, *shards, communicator.size());
+    }
+  });
   if (context.dry_run) {
     print_costs(options, *shards, communicator.size());
     return;

@@ -1,6 +1,6 @@
 #include "launch/train_run.h"
 
-#include "eval/reconstruction.h"
+#include "launch/held_out.h"
 
 namespace crossloom::launch {
 
@@ -11,8 +11,7 @@ trainer::TrainSummary train_run(const trainer::TrainOptions& options, const data
   if (split.held_out.size() > 0) {
     evaluate = [&](const architectures::Transcoder& transcoder,
                    const data::Normalizer& normalizer) {
-      return eval::evaluate_reconstruction(transcoder, normalizer, shards, split.held_out,
-                                           communicator)
+      return reconstruct_held_out(transcoder, normalizer, shards, split.held_out, communicator)
           .to_json();
     };
   }

@@ -64,6 +64,22 @@ TEST(BenchCommand, NamesWhatItDoesNotKnow) {
   const auto too_many = crossloom::test::crossloom("bench step --k 99 --features 64");
   EXPECT_NE(too_many.exit_code, 0);
   EXPECT_NE(too_many.output.find("k is out of range"), std::string::npos) << too_many.output;
+  const auto growing = crossloom::test::crossloom("bench step --beta1 2");
+  EXPECT_EQ(growing.exit_code, 2);
+  EXPECT_NE(growing.output.find("'beta1' is out of range"), std::string::npos) << growing.output;
+}
+
+/// 160 TB: beyond what an address space has, so no setting of the machine grants it.
+TEST(Program, SaysInAFewLinesThatMemoryRanOut) {
+  const auto result = crossloom::test::run_shell(
+      "ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 " CROSSLOOM_PROGRAM
+      " bench copy --layers 1 --tokens 1 --features 1 --k 1 --width 80000000000000");
+  EXPECT_EQ(result.exit_code, 1);
+  for (const char* phrase :
+       {"OutOfMemory: There is not enough memory", "tried to allocate", "bfloat16 weights"}) {
+    EXPECT_NE(result.output.find(phrase), std::string::npos) << result.output;
+  }
+  EXPECT_EQ(result.output.find("frame #"), std::string::npos) << result.output;
 }
 
 }  // namespace

@@ -122,13 +122,106 @@ TEST_F(Pipeline, CalibratedRunsAreRunsAndWrongThresholdsAreNamed) {
       fmt::format("eval {} --data {} --model {}", path("jumprelu"), path("shards"), path("model")));
   EXPECT_EQ(evaluated.exit_code, 0) << evaluated.output;
   expect_failure(calibrate("--output " + path("jumprelu")), {"already holds", "jumprelu"});
+  const Json report = read_json_file(path("jumprelu") + "/calibration.json", kFileLimit_bytes);
+  EXPECT_EQ(report["thresholds"].size(), 3U);
+  const auto given = calibrate(
+      fmt::format("--output {} --thresholds {}/calibration.json", path("given"), path("jumprelu")));
+  ASSERT_EQ(given.exit_code, 0) << given.output;
+  const Json again = read_json_file(path("given") + "/calibration.json", kFileLimit_bytes);
+  EXPECT_EQ(again["thresholds"], report["thresholds"]);
+  EXPECT_EQ(again["threshold_rule"], report["threshold_rule"]);
   test::put_file(path("thresholds.json"), R"({"thresholds": [1, 2]})");
   expect_failure(
       calibrate("--output " + path("other") + " --thresholds " + path("thresholds.json")),
       {"thresholds file", "3 layers", "2 entries"});
+  test::put_file(path("thresholds.json"), "[1, 2, 3]");
+  expect_failure(
+      calibrate("--output " + path("other") + " --thresholds " + path("thresholds.json")),
+      {"a bare list", "{\"thresholds\": ["});
   expect_failure(test::crossloom(fmt::format("calibrate {} --data {} --output {}", path("jumprelu"),
                                              path("shards"), path("other"))),
                  {"Only a selection", "clt-jumprelu"});
+}
+
+TEST_F(Pipeline, DamagedWeightsAreRefusedByName) {
+  std::filesystem::copy(path("run"), path("bitten"), std::filesystem::copy_options::recursive);
+  const auto weights = path("bitten") + "/step_20/weights.safetensors";
+  auto bytes = test::bytes_of_file(weights);
+  bytes[bytes.size() - 100] = static_cast<char>(bytes[bytes.size() - 100] ^ 1);
+  test::put_file(weights, bytes);
+  const std::vector<std::string> phrases{"DataError", "checksum", weights};
+  expect_failure(
+      test::crossloom_ranks(2, fmt::format("eval {} --data {}", path("bitten"), path("shards"))),
+      phrases);
+  expect_failure(test::crossloom(fmt::format("graph {} --model {} --prompt abc --output {}",
+                                             path("bitten"), path("model"), path("graphs3"))),
+                 phrases);
+  expect_failure(test::crossloom(fmt::format("calibrate {} --data {} --output {}", path("bitten"),
+                                             path("shards"), path("other"))),
+                 phrases);
+}
+
+TEST_F(Pipeline, RefusedTrainingsWriteNothing) {
+  const auto refused = [&](const std::string& more, const std::vector<std::string>& phrases) {
+    const auto result = test::crossloom(train_arguments("refused") + " " + more);
+    EXPECT_EQ(result.exit_code, kExitUsage);
+    expect_failure(result, phrases);
+    EXPECT_FALSE(std::filesystem::exists(path("refused"))) << more;
+  };
+  for (const char* dry : {"", " --dry-run"}) {
+    refused(std::string("--set loader.batch_tokens=100000") + dry,
+            {"fewer training rows", "loader.batch_tokens"});
+    refused(std::string("--loader.window_blocks 0") + dry, {"window 0 blocks"});
+    refused(std::string("--loader.prefetch_batches 0") + dry, {"loader.prefetch_batches"});
+    refused(std::string("--transcoder.architecture clt-relu --k_annealing.start 8") + dry,
+            {"k_annealing.start", "does not fit the architecture", "clt-relu"});
+    refused(std::string("--transcoder.architecture clt-relu --auxk.k 8") + dry,
+            {"auxk.k", "does not fit the architecture"});
+  }
+  refused("--loader.prefetch_batches 1000000000000",
+          {"does not fit into memory", "peak memory of a rank", "bfloat16 weights"});
+}
+
+TEST_F(Pipeline, OutputsAreTriedBeforeTheWork) {
+  test::put_file(path("file"), "not a folder");
+  const auto refused = [&](const std::string& arguments) {
+    const auto result = test::crossloom(arguments);
+    expect_failure(result, {"DataError", "Cannot create a folder", path("file")});
+    EXPECT_EQ(result.output.find("NMSE"), std::string::npos) << "it had measured before";
+  };
+  const auto place = path("file") + "/there";
+  refused(fmt::format("eval {} --data {} --output {}", path("run"), path("shards"), place));
+  refused(fmt::format("calibrate {} --data {} --output {}", path("run"), path("shards"), place));
+  refused(fmt::format("graph {} --model {} --prompt abc --output {}", path("run"), path("model"),
+                      place));
+  refused(
+      fmt::format("prompts {} --text {} --output {}/p.jsonl", path("model"), path("text"), place));
+  refused("bench copy --layers 2 --width 64 --features 96 --repeats 2 --json " + place + "/b.json");
+  EXPECT_EQ(test::bytes_of_file(path("file")), "not a folder");
+}
+
+TEST_F(Pipeline, DryRunsOpenWhatTheyRead) {
+  const auto eval = fmt::format("eval {} --dry-run --data ", path("run"));
+  const auto calibrate =
+      fmt::format("calibrate {} --dry-run --output {} --data ", path("run"), path("dry"));
+  const auto graph =
+      fmt::format("graph {} --dry-run --prompt abc --output {} --model ", path("run"), path("dry"));
+  for (const auto& [arguments, phrase] :
+       {std::pair{eval + path("shards"), "held-out rows"},
+        {eval + path("shards") + " --model " + path("model"), "at most 8 windows of 48 tokens"},
+        {calibrate + path("shards"), "clt-jumprelu: thresholds from"},
+        {graph + path("model"), " tokens, BOS included; at most 7500 features"}}) {
+    const auto result = test::crossloom(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_NE(result.output.find(phrase), std::string::npos) << result.output;
+  }
+  for (const auto& start : {eval, calibrate, graph}) {
+    expect_failure(test::crossloom(start + path("absent")), {path("absent")});
+  }
+  expect_failure(test::crossloom(eval + path("shards") + " --model " + path("absent")),
+                 {path("absent")});
+  expect_failure(test::crossloom(graph + path("model") + " --batch_size 0"), {"batch_size"});
+  EXPECT_FALSE(std::filesystem::exists(path("dry")));
 }
 
 TEST_F(Pipeline, HelpOfEveryCommand) {
@@ -161,6 +254,8 @@ TEST_F(Pipeline, WrongCommandLines) {
   EXPECT_EQ(result.exit_code, kExitUsage);
   expect_failure(result, {"trian", "train"});
   expect_failure(test::crossloom("train --stpes 3"), {"--stpes", "--steps"});
+  expect_failure(test::crossloom("train --steps 3 --steps 4"),
+                 {"--steps", "expected", "every option at most once"});
   expect_failure(test::crossloom(train_arguments("x") + " --set adam.learning_rat=1"),
                  {"adam.learning_rat", "adam.learning_rate"});
   std::ofstream(path("bad.yaml")) << "steps: 5\nloader:\n  batch_tokns: 3\n";
@@ -198,8 +293,12 @@ TEST_F(Pipeline, ForeignModelIsRefused) {
   test::write_tiny_host(path("other"), 2);
   expect_failure(test::crossloom(fmt::format("graph {} --model {} --prompt abc --output {}",
                                              path("run"), path("other"), path("graphs2"))),
-                 {"model"});
+                 {"The run was trained on another model", path("other"), "--model"});
   EXPECT_FALSE(std::filesystem::exists(path("graphs2")));
+  const auto evaluated = test::crossloom_ranks(
+      2, fmt::format("eval {} --data {} --model {}", path("run"), path("shards"), path("other")));
+  expect_failure(evaluated, {"The run was trained on another model", path("other")});
+  EXPECT_EQ(evaluated.output.find("NMSE"), std::string::npos) << "it had measured before";
 }
 
 TEST_F(Pipeline, DamagedShardStopsAllRanks) {

@@ -1,22 +1,20 @@
 // A real sweep of tiny transcoders on a tiny model: table, plot and scores; interrupted and
-// continued with the same table; refused early by name, on all ranks.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+// continued with the same table; a point that diverged is marked, on all ranks.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <filesystem>
-#include <sstream>
+#include <limits>
+#include <span>
 #include <thread>
 
 #include "common/folder_lock.h"
-#include "common/json_file.h"
-#include "tests/support/files.h"
-#include "tests/support/run_program.h"
-#include "tests/support/temp_folder.h"
-#include "tests/support/tiny_host.h"
+#include "common/hash.h"
+#include "common/tensor_file.h"
+#include "tests/launch/sweep_program.h"
 #include "tests/support/xml_check.h"
 
 namespace crossloom::launch {
@@ -26,69 +24,9 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr int kExitUsage = 2;
-constexpr size_t kFileLimit_bytes = size_t{64} << 20;
 const std::string kExample = CROSSLOOM_SOURCE_FOLDER "/launch/configs/landscape_tiny.yaml";
-const std::string kPrompts = CROSSLOOM_SOURCE_FOLDER "/launch/configs/prompts_tiny.jsonl";
 
-class Sweep : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    folder_ = new test::TempFolder;
-    test::write_tiny_host(path("model"), 1);
-    test::write_tiny_texts(path("text"));
-    const auto harvested = test::crossloom(
-        fmt::format("harvest {} --text {} --output {} --max_tokens 3000 --context_len 48",
-                    path("model"), path("text"), path("shards")));
-    ASSERT_EQ(harvested.exit_code, 0) << harvested.output;
-  }
-  static void TearDownTestSuite() { delete folder_; }
-
-  static std::string path(const std::string& name) { return folder_->file(name); }
-
-  /// A sweep without a model: so many points, long enough to be interrupted.
-  static std::string write_sweep(const std::string& name, int steps, const std::string& values,
-                                 const std::string& more = "") {
-    test::put_file(path(name), fmt::format("data: {}\n"
-                                           "base:\n"
-                                           "  steps: {}\n"
-                                           "  checkpoint_every_steps: 25\n"
-                                           "  loader: {{batch_tokens: 32, held_out_share: 0.2}}\n"
-                                           "  transcoder: {{features: 24}}\n"
-                                           "entries: [{{name: a, vary: {{transcoder.k: {}}}}}]\n{}",
-                                           path("shards"), steps, values, more));
-    return path(name);
-  }
-  static std::string sweep(const std::string& file, const std::string& output) {
-    return fmt::format("sweep {} --output {}", file, path(output));
-  }
-  static std::string point(const std::string& output, const std::string& id) {
-    return path(output) + "/points/" + id;
-  }
-  static Json table(const std::string& output) {
-    return read_json_file(path(output) + "/table.json", kFileLimit_bytes)["rows"];
-  }
-  /// table.csv without its last column, the seconds.
-  static std::string lasting_table(const std::string& output) {
-    std::istringstream lines(test::bytes_of_file(path(output) + "/table.csv"));
-    std::string kept;
-    for (std::string line; std::getline(lines, line);) {
-      kept += line.substr(0, line.rfind(',')) + "\n";
-    }
-    return kept;
-  }
-  static void expect_refusal(const test::ProgramResult& result,
-                             const std::vector<std::string>& phrases) {
-    EXPECT_EQ(result.exit_code, kExitUsage) << result.output;
-    for (const auto& phrase : phrases) {
-      EXPECT_THAT(result.output, HasSubstr(phrase));
-    }
-  }
-
-  static test::TempFolder* folder_;
-};
-
-test::TempFolder* Sweep::folder_ = nullptr;
+class Sweep : public SweepProgram {};
 
 TEST_F(Sweep, TheExampleEndsWithTableAndPlot) {
   const auto arguments =
@@ -205,45 +143,6 @@ TEST_F(Sweep, RanksTrainTogetherAndAgreeOnErrors) {
   EXPECT_NE(test::crossloom_ranks(2, sweep(path("absent.yaml"), "x")).exit_code, 0);
 }
 
-TEST_F(Sweep, AChangedPointIsRefusedByName) {
-  const auto file = write_sweep("changed.yaml", 20, "[2]");
-  ASSERT_EQ(test::crossloom(sweep(file, "changed")).exit_code, 0);
-  write_sweep("changed.yaml", 21, "[2]");
-  expect_refusal(test::crossloom(sweep(file, "changed")),
-                 {"'a.k-2.seed-1' was made with other options", "train.steps: 20",
-                  "train.steps: 21", "changed/points/a.k-2.seed-1"});
-  write_sweep("changed.yaml", 20, "[2]", "windows: 3\n");  // without a model it decides nothing
-  EXPECT_EQ(test::crossloom(sweep(file, "changed")).exit_code, 0);
-  write_sweep("changed.yaml", 20, "[2]", "model: " + path("model") + "\n");
-  expect_refusal(test::crossloom(sweep(file, "changed")),
-                 {"measured: reconstruction\n", "measured: reconstruction, replacement"});
-
-  write_sweep("changed.yaml", 20, "[2]");
-  test::put_file(point("changed", "a.k-2.seed-1") + "/result.json", "{\"id\": ");
-  const auto damaged = test::crossloom(sweep(file, "changed"));
-  EXPECT_EQ(damaged.exit_code, 1) << damaged.output;
-  EXPECT_THAT(damaged.output, HasSubstr("a.k-2.seed-1/result.json"));
-  test::put_file(point("changed", "a.k-2.seed-1") + "/point.json", "{\"config\": 3}");
-  const auto foreign = test::crossloom(sweep(file, "changed"));
-  EXPECT_EQ(foreign.exit_code, 1) << foreign.output;
-  EXPECT_THAT(foreign.output, HasSubstr("a.k-2.seed-1/point.json"));
-}
-
-/// As if a later version of the program had added them.
-TEST_F(Sweep, OptionsThatAPointDoesNotNameHadTheirDefaults) {
-  const auto file = write_sweep("older.yaml", 20, "[2]");
-  ASSERT_EQ(test::crossloom(sweep(file, "older")).exit_code, 0);
-  const auto place = point("older", "a.k-2.seed-1") + "/point.json";
-  const auto without = [&](const char* key) {
-    Json description = read_json_file(place, 1 << 20);
-    EXPECT_EQ(description["config"].erase(key), 1U) << key;
-    test::put_file(place, description.dump());
-    return test::crossloom(sweep(file, "older"));
-  };
-  EXPECT_EQ(without("train.auxk.weight").exit_code, 0);
-  expect_refusal(without("train.steps"), {"train.steps: 120", "train.steps: 20"});
-}
-
 TEST_F(Sweep, ADivergedPointIsReportedAndTheOthersAreTrained) {
   const auto file = path("diverging.yaml");
   test::put_file(file, fmt::format("data: {}\n"
@@ -270,6 +169,51 @@ TEST_F(Sweep, ADivergedPointIsReportedAndTheOthersAreTrained) {
   }
 }
 
+/// `weights.safetensors` with a NaN in it, as if training had left the numbers in its last step:
+/// the manifest has its checksum.
+void put_nan_into(const std::string& checkpoint) {
+  const std::string file = checkpoint + "/weights.safetensors";
+  std::string bytes = test::bytes_of_file(file);
+  {
+    const TensorFile tensors(std::as_bytes(std::span(bytes)), file);
+    const auto* place = reinterpret_cast<const char*>(tensors.at("b_dec_0").bytes.data());
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(bytes.data() + (place - bytes.data()), &nan, sizeof(nan));
+  }
+  test::put_file(file, bytes);
+  Json manifest = read_json_file(checkpoint + "/manifest.json", kFileLimit_bytes);
+  for (auto& entry : manifest["files"]) {
+    if (entry["name"] == "weights.safetensors") {
+      entry["xxh3"] = hex(xxh3_of_file(file));
+    }
+  }
+  test::put_file(checkpoint + "/manifest.json", manifest.dump());
+}
+
+TEST_F(Sweep, APointWithoutAFiniteErrorHasDiverged) {
+  const auto file = write_sweep("nan.yaml", 20, "[2, 4]", "keep_weights: true\n");
+  ASSERT_EQ(test::crossloom(sweep(file, "nan")).exit_code, 0);
+  const auto damaged = point("nan", "a.k-2.seed-1");
+  put_nan_into(damaged + "/step_20");
+  for (const int ranks : {2, 1}) {
+    fs::remove(damaged + "/result.json");
+    fs::remove(point("nan", "a.k-4.seed-1") + "/result.json");
+    const auto result = test::crossloom_ranks(ranks, sweep(file, "nan"));
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_THAT(result.output, HasSubstr("weights are not finite"));
+    EXPECT_THAT(result.output, HasSubstr("1 of 2 points diverged"));
+    const Json rows = table("nan");
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_TRUE(rows[0]["nmse"].is_null());
+    EXPECT_GT(rows[1]["nmse"].get<double>(), 0.0);
+  }
+  Json older = read_json_file(damaged + "/result.json", kFileLimit_bytes);
+  older.erase("failed");  // a program that did not look wrote null for NaN
+  older["reconstruction"] = {{"nmse", nullptr}};
+  test::put_file(damaged + "/result.json", older.dump());
+  EXPECT_THAT(test::crossloom(sweep(file, "nan")).output, HasSubstr("1 of 2 points diverged"));
+}
+
 TEST_F(Sweep, TwoSweepsDoNotShareAFolder) {
   const auto file = write_sweep("locked.yaml", 20, "[2]");
   const FolderLock other(path("locked"));
@@ -289,39 +233,6 @@ TEST_F(Sweep, WeightsAreKeptOnRequest) {
   write_sweep("kept.yaml", 20, "[2]");  // what was kept stays
   ASSERT_EQ(test::crossloom(sweep(file, "kept")).exit_code, 0);
   EXPECT_TRUE(fs::exists(weights));
-}
-
-TEST_F(Sweep, NothingIsTrainedBeforeEverythingIsChecked) {
-  const auto refused = [&](const std::string& values, const std::string& more,
-                           const std::vector<std::string>& phrases) {
-    const auto file = write_sweep("bad.yaml", 20, values, more);
-    const auto result = test::crossloom(sweep(file, "bad"));
-    EXPECT_NE(result.exit_code, 0);
-    for (const auto& phrase : phrases) {
-      EXPECT_THAT(result.output, HasSubstr(phrase));
-    }
-    EXPECT_FALSE(fs::exists(path("bad")));
-  };
-  refused("[2, 25]", "", {"ConfigError", "point a.k-25.seed-1"});  // K > F
-  refused("[2], loader.batch_tokens: [32, 0]", "", {"batch_tokens-0", "loader.batch_tokens"});
-  refused("[2], loader.held_out_share: [0.2, 0]", "", {"held_out_share-0", "held out"});
-  refused("[2], transcoder.architecture: [clt-topk, clt-tpk]", "",
-          {"clt-tpk", "Did you mean 'clt-topk'?"});
-  test::write_tiny_host(path("other"), 2);
-  refused("[2]", "model: " + path("other") + "\n", {"DataError", "model"});
-  const auto prompts = [&](const std::string& lines, const std::vector<std::string>& phrases) {
-    test::put_file(path("prompts.jsonl"), lines);
-    refused("[2]}, graphs: true, set: {steps: 9",
-            fmt::format("model: {}\nprompts: {}\n", path("model"), path("prompts.jsonl")), phrases);
-  };
-  prompts("{\"prompt\": \"a\"}\n{\"prompt\": \"\"}\n", {"prompt does not fit", "0 tokens"});
-  prompts("{\"prompt\": \"" + std::string(70, 'x') + "\"}\n", {"prompt does not fit", "70 tokens"});
-  prompts("{\"prompt\": \"a\"}\n{\"text\": \"a\"}\n",
-          {"prompts.jsonl, line 2", "unknown key 'text'"});
-  prompts("", {"holds none"});
-  expect_refusal(test::crossloom("sweep"), {"sweep file", "--file"});
-  expect_refusal(test::crossloom("sweep " + path("absent.yaml")), {"absent.yaml"});
-  expect_refusal(test::crossloom("sweep " + write_sweep("no.yaml", 20, "[2]")), {"--output"});
 }
 
 }  // namespace
