@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/mpi_environment.h"
 #include "common/process_memory.h"
+#include "common/repeatable_products.h"
 #include "launch/cli.h"
 
 namespace crossloom::launch {
@@ -90,6 +91,7 @@ std::string library_error(const c10::Error& error) {
 int run_program(int argc, char** argv) {
   keep_freed_memory();
   use_huge_pages();
+  make_products_repeatable();
   MpiEnvironment mpi(&argc, &argv);
   log::set_speaker(mpi.rank(), mpi.size());
   try {

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/mpi_environment.h"
+#include "common/repeatable_products.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ class RankPrinter : public ::testing::EmptyTestEventListener {
 }  // namespace
 
 int main(int argc, char** argv) {
+  crossloom::make_products_repeatable();
   crossloom::MpiEnvironment environment(&argc, &argv);
   crossloom::log::set_speaker(environment.rank(), environment.size());
   ::testing::InitGoogleTest(&argc, argv);

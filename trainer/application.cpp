@@ -90,13 +90,20 @@ class StoredApplication final : public Application {
     forget_squares();
   }
   void expect(int64_t first, int64_t count) override {
-    architectures::kernels::prefetch_stretch(weight_ + first * weight_bytes_,
-                                             count * weight_bytes_);
-    architectures::kernels::prefetch_stretch(second_ + first * moment_bytes_,
-                                             count * moment_bytes_);
-    if (first_ != nullptr) {
-      architectures::kernels::prefetch_stretch(first_ + first * moment_bytes_,
-                                               count * moment_bytes_);
+    const auto values = [&](const std::byte* all, int64_t bytes) {
+      if (all != nullptr) {
+        architectures::kernels::prefetch_stretch(all + first * bytes, count * bytes);
+      }
+    };
+    values(weight_, weight_bytes_);
+    values(first_, moment_bytes_);
+    values(second_, moment_bytes_);
+    const int64_t blocks = (count + kStateBlock - 1) / kStateBlock;
+    for (const at::Tensor* all : {&state_.first_scales, &state_.second_scales}) {
+      if (all->defined()) {
+        architectures::kernels::prefetch_stretch(all->const_data_ptr<float>() + state_.block(first),
+                                                 blocks);
+      }
     }
   }
 

@@ -12,6 +12,10 @@
 
 #include "architectures/kernels/load-inl.h"
 
+#ifndef CROSSLOOM_UNROLL  // of loops over a block's vectors, so that they stay in registers
+#define CROSSLOOM_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::trainer::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -62,13 +66,6 @@ struct SecondBits {
   }
 };
 
-/// 16 random bits as a number in [0, range).
-HWY_INLINE Vector random_below(Vector range, WordVector bits) {
-  const Floats d;
-  const Vector number = hn::ConvertTo(d, hn::BitCast(Integers(), bits));
-  return hn::Mul(hn::Mul(number, hn::Set(d, 0x1p-16F)), range);
-}
-
 /// √x to 12 bits or more, x ≥ 0.
 HWY_INLINE Vector quick_root(Vector x) {
   const Vector positive = hn::Max(x, hn::Set(Floats(), kTiny));
@@ -107,14 +104,26 @@ HWY_INLINE void store_number(Vector value, WordVector bits, Bits /*which*/, bflo
              reinterpret_cast<uint16_t*>(to));
 }
 
-/// Rounds down or up to a neighbouring code by chance, so that the mean of what the codes stand for
-/// is the value: up where random · (next − base) < value − base.
-HWY_INLINE Vector chosen_code(Vector below, Vector base, Vector next, Vector value, WordVector bits,
+/// Rounds `below` up to the next code by chance, so that the mean of what the codes stand for is
+/// the value: up where random · gap < over. `gap`: what the next code stands for more than `below`;
+/// `over`: what the value exceeds `below` by; `bits`: 16 random ones.
+HWY_INLINE Vector chosen_code(Vector below, Vector gap, Vector over, WordVector bits,
                               float largest) {
   const Floats d;
-  const auto up = hn::Lt(random_below(hn::Sub(next, base), bits), hn::Sub(value, base));
+  const Vector number = hn::ConvertTo(d, hn::BitCast(Integers(), bits));  // random · 2¹⁶
+  const auto up = hn::Lt(hn::Mul(number, gap), hn::Mul(over, hn::Set(d, 0x1p16F)));
   const Vector code = hn::Add(below, hn::IfThenElseZero(up, hn::Set(d, 1.0F)));
   return hn::Min(code, hn::Set(d, largest));
+}
+
+/// Whole numbers of magnitude below 2²² into bytes: adding 1.5 · 2²³ leaves them, in two's
+/// complement, in the lowest bits.
+template <typename Byte>
+HWY_INLINE void store_bytes(Vector whole, Byte* to) {
+  const hn::Rebind<uint8_t, Floats> bytes;
+  const Vector raised = hn::Add(whole, hn::Set(Floats(), 0x1.8p23F));
+  hn::StoreU(hn::TruncateTo(bytes, hn::BitCast(Words(), raised)), bytes,
+             reinterpret_cast<uint8_t*>(to));
 }
 
 /// A block's moment on its way back to memory: what one kind of storage needs of all its vectors.
@@ -123,6 +132,7 @@ struct StoredMoment {
   template <typename Bits>
   static HWY_INLINE void store(const Vector* values, const Vector* /*roots*/,
                                const WordVector* bits, Bits which, Number* to, float* /*scale*/) {
+    CROSSLOOM_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       store_number(values[v], bits[v], which, to + v * kLanes);
     }
@@ -132,6 +142,7 @@ struct StoredMoment {
 HWY_INLINE float largest_of(const Vector* values) {
   const Floats d;
   Vector most = hn::Abs(values[0]);
+  CROSSLOOM_UNROLL
   for (int v = 1; v < kVectors; ++v) {
     most = hn::Max(most, hn::Abs(values[v]));
   }
@@ -144,17 +155,18 @@ struct StoredMoment<int8_t> {
   static HWY_INLINE void store(const Vector* values, const Vector* /*roots*/,
                                const WordVector* bits, Bits /*which*/, int8_t* to, float* scale) {
     const Floats d;
-    const hn::Rebind<int8_t, Floats> bytes;
     *scale = largest_of(values);
     const Vector per_unit = hn::Set(d, *scale > 0.0F ? 127.0F * 127.0F / *scale : 0.0F);
+    const Vector one = hn::Set(d, 1.0F);
+    const Vector two = hn::Set(d, 2.0F);
+    CROSSLOOM_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       const Vector square = hn::Mul(hn::Abs(values[v]), per_unit);
       const Vector below = hn::Floor(quick_root(square));
-      const Vector next = hn::Add(below, hn::Set(d, 1.0F));
-      const Vector code = chosen_code(below, hn::Mul(below, below), hn::Mul(next, next), square,
-                                      Bits::of(bits[v]), 127.0F);
-      const auto whole = hn::ConvertTo(Integers(), hn::CopySign(code, values[v]));
-      hn::StoreU(hn::DemoteTo(bytes, whole), bytes, to + v * kLanes);
+      const Vector gap = hn::MulAdd(below, two, one);  // (q + 1)² − q²
+      const Vector over = hn::NegMulAdd(below, below, square);
+      const Vector code = chosen_code(below, gap, over, Bits::of(bits[v]), 127.0F);
+      store_bytes(hn::CopySign(code, values[v]), to + v * kLanes);
     }
   }
 };
@@ -166,22 +178,23 @@ struct StoredMoment<uint8_t> {
   static HWY_INLINE void store(const Vector* values, const Vector* roots, const WordVector* bits,
                                Bits /*which*/, uint8_t* to, float* scale) {
     const Floats d;
-    const hn::Rebind<uint8_t, Floats> bytes;
     constexpr float kFourth = 255.0F * 255.0F * 255.0F * 255.0F;
     *scale = largest_of(values);
     const float fourths = *scale > 0.0F ? kFourth / *scale : 0.0F;
     const Vector per_unit = hn::Set(d, fourths);
     const Vector root_per_unit = hn::Set(d, std::sqrt(fourths));
+    const Vector one = hn::Set(d, 1.0F);
+    const Vector two = hn::Set(d, 2.0F);
+    CROSSLOOM_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       const Vector fourth = hn::Mul(values[v], per_unit);
       const Vector below = hn::Floor(quick_root(hn::Mul(roots[v], root_per_unit)));
-      const Vector next = hn::Add(below, hn::Set(d, 1.0F));
       const Vector square = hn::Mul(below, below);
-      const Vector next_square = hn::Mul(next, next);
-      const Vector code =
-          chosen_code(below, hn::Mul(square, square), hn::Mul(next_square, next_square), fourth,
-                      Bits::of(bits[v]), 255.0F);
-      hn::StoreU(hn::DemoteTo(bytes, hn::ConvertTo(Integers(), code)), bytes, to + v * kLanes);
+      const Vector step = hn::MulAdd(below, two, one);                  // (q + 1)² − q²
+      const Vector gap = hn::Mul(hn::MulAdd(square, two, step), step);  // (q + 1)⁴ − q⁴
+      const Vector over = hn::NegMulAdd(square, square, fourth);
+      const Vector code = chosen_code(below, gap, over, Bits::of(bits[v]), 255.0F);
+      store_bytes(code, to + v * kLanes);
     }
   }
 };
@@ -211,6 +224,7 @@ HWY_INLINE void update_block(const Block& block, int64_t element, const StoredCo
   WordVector bits[kVectors];
   const float first_scale = kFirst && block.first_scale != nullptr ? *block.first_scale : 0.0F;
   const float second_scale = block.second_scale != nullptr ? *block.second_scale : 0.0F;
+  CROSSLOOM_UNROLL
   for (int v = 0; v < kVectors; ++v) {
     const int64_t i = v * kLanes;
     const Vector gradient = hn::Mul(hn::LoadU(d, block.gradient + i), hn::Set(d, c.adam.scale));

@@ -114,10 +114,10 @@ HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t f
   }
 }
 
-/// Columns [column, column + count) of one feature.
+/// Columns [column, column + count) of one feature, widest blocks first.
 template <bool kGradient, bool kReach, typename View, typename Real>
-HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t feature,
-                                int64_t column, int64_t count, Real* HWY_RESTRICT out) {
+HWY_INLINE void feature_blocks(const View& pass, RowColumns<Real> rows, int64_t feature,
+                               int64_t column, int64_t count, Real* HWY_RESTRICT out) {
   using Whole = hn::ScalableTag<Real>;
   using Single = hn::CappedTag<Real, 1>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
@@ -145,6 +145,22 @@ HWY_INLINE void expect_next(const View& pass, int64_t feature, int64_t column, i
   }
   if constexpr (kReach) {
     prefetch_stretch(pass.table + feature * pass.table_stride + column, count);
+  }
+}
+
+/// The same, while the next feature's memory is asked for a chunk at a time: asked for at once, it
+/// would be more than the core can await, and the core would wait.
+template <bool kGradient, bool kReach, typename View, typename Real>
+HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t feature,
+                                int64_t next, int64_t column, int64_t count,
+                                Real* HWY_RESTRICT out) {
+  constexpr int64_t kChunk = 128;  // whole blocks of any instruction set
+  for (int64_t i = 0; i < count; i += kChunk) {
+    const int64_t width = std::min(kChunk, count - i);
+    if (next > feature) {
+      expect_next<kReach>(pass, next, column + i, width);
+    }
+    feature_blocks<kGradient, kReach>(pass, rows.from(i), feature, column + i, width, out + i);
   }
 }
 
@@ -194,14 +210,12 @@ HWY_INLINE void run_panels(const View& pass, Range features) {
     const int64_t count = std::min(panel, pass.columns - column);
     const auto rows = panel_rows(pass, features, column, count);
     for (int64_t i = features.first; i < features.last; ++i) {
-      if (i + 1 < features.last) {
-        expect_next<kReach>(pass, i + 1, column, count);
-      }
       const bool silent = pass.offsets[i] == pass.offsets[i + 1] && pass.start == nullptr;
       if (silent && pass.stretches == nullptr) {
         continue;  // nothing to add
       }
-      feature_columns<kGradient, kReach>(pass, rows, i, column, count, g);
+      feature_columns<kGradient, kReach>(pass, rows, i, std::min(i + 1, features.last - 1), column,
+                                         count, g);
       if constexpr (kGradient) {
         deliver(pass, i, column, count, g);
       }

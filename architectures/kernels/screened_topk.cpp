@@ -1,5 +1,9 @@
 #include "architectures/kernels/screened_topk.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <ATen/ops/mm.h>
 
 #include <algorithm>
@@ -18,6 +22,23 @@ namespace {
 
 constexpr int64_t kFewestTokens = 64;  // below, rounding the weights costs more than it saves
 constexpr int64_t kFewestFeatures = 64;
+
+/// Whether products of bfloat16 are faster than those of float32. They are where AMX makes them,
+/// and with AMD's AVX-512; Intel's AVX-512 alone makes them at half the rate of float32
+/// (benchmarks/README.md).
+bool has_fast_bfloat16() {
+#if defined(__x86_64__)
+  constexpr unsigned kFeatures = 7;
+  constexpr unsigned kAmxBfloat16 = 1U << 22U;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool by_tiles =
+      __get_cpuid_count(kFeatures, 0, &a, &b, &c, &d) != 0 && (d & kAmxBfloat16) != 0;
+  const bool by_vectors = __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_is("amd") != 0;
+  return by_tiles || by_vectors;
+#else
+  return false;
+#endif
+}
 
 /// Rows in bfloat16 with what the bound needs.
 struct RoundedRows {
@@ -142,11 +163,7 @@ at::Tensor exact_values(const at::Tensor& x, const at::Tensor& weight, const at:
 }  // namespace
 
 bool screening_pays(int64_t tokens, const at::Tensor& weight) {
-#if defined(__x86_64__)
-  static const bool fast = __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  static const bool fast = false;
-#endif
+  static const bool fast = has_fast_bfloat16();
   const bool fits = weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16;
   return fast && fits && tokens >= kFewestTokens && weight.size(0) >= kFewestFeatures &&
          weight.size(1) >= kScreenLanes;

@@ -11,7 +11,8 @@
 
 namespace crossloom::architectures::kernels {
 
-/// Whether it is faster than the whole product: bfloat16 instructions, float32, enough rows.
+/// Whether it is faster than the whole product: fast bfloat16 products, float32 or bfloat16
+/// weights, enough rows.
 bool screening_pays(int64_t tokens, const at::Tensor& weight);
 
 /// x [T, D], weight [F', D], bias [F'], all float32 → the at most `kept` largest positive entries

@@ -60,7 +60,7 @@ TEST_P(RanksEqual, BitsInTheDeterministicMode) {
   if (communicator_->rank() == 0) {
     EXPECT_EQ(together_.last.loss, alone_.last.loss);
     EXPECT_EQ(together_.last.gradient_norm, alone_.last.gradient_norm);
-    EXPECT_EQ(test::weight_bytes(together_.checkpoint), test::weight_bytes(alone_.checkpoint));
+    EXPECT_TRUE(test::weight_bytes(together_.checkpoint) == test::weight_bytes(alone_.checkpoint));
   }
 }
 

@@ -60,7 +60,8 @@ TEST_F(Resume, AtStep25EqualsNoInterruption) {
   EXPECT_NE(test::weight_bytes(resumed.checkpoint), half);  // training did change something
   auto fresh = options_;
   fresh.output = folder_.file("fresh");
-  EXPECT_EQ(test::weight_bytes(resumed.checkpoint), test::weight_bytes(train(fresh).checkpoint));
+  EXPECT_TRUE(test::weight_bytes(resumed.checkpoint) ==
+              test::weight_bytes(train(fresh).checkpoint));
 }
 
 /// Thresholds in use and learnt, annealed K, densities that AuxK and the pre-activation loss look
@@ -88,7 +89,7 @@ TEST_F(Resume, KeepsWhatEveryKindOfRowRemembers) {
     std::filesystem::remove_all(options.output + "/step_50");
     const auto resumed = train(options);
     EXPECT_EQ(resumed.last.loss, whole.last.loss) << row;
-    EXPECT_EQ(test::weight_bytes(resumed.checkpoint), bytes) << row;
+    EXPECT_TRUE(test::weight_bytes(resumed.checkpoint) == bytes) << row;
   }
 }
 

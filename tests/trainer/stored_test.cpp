@@ -206,7 +206,7 @@ TEST_P(FewBytes, ResumesWithTheSameBitsOnAnyThreadCount) {
   const auto resumed = train(options_);
   at::set_num_threads(threads);
   EXPECT_EQ(resumed.last.loss, whole.last.loss);
-  EXPECT_EQ(test::weight_bytes(resumed.checkpoint), bytes);
+  EXPECT_TRUE(test::weight_bytes(resumed.checkpoint) == bytes);
   auto other = options_;
   other.weights = "full";
   test::expect_error<ConfigError>([&] { train(other); }, {"weights", "bfloat16"});
