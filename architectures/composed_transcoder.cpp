@@ -73,11 +73,11 @@ void ComposedTranscoder::randomise_decoders() const {
 std::string ComposedTranscoder::describe() const {
   return fmt::format(
       "{}: h = W_enc x + b_enc; {}; {}{}. L = {}, D = {}, F = {}, seed = {}, {}; {} parameters; "
-      "initially W_enc ~ U(±1/√{}), W_dec {}.",
+      "initially W_enc ~ U(±{}/√{}), W_dec {}.",
       options_.architecture, activation_->describe(), topology_->describe(),
       skip_ ? "; ŷ[l] += W_skip[l] x[l]" : "", shape_.layers, shape_.width, shape_.features,
       options_.seed, name_of(parameters_.front().value.scalar_type()), element_count(parameters_),
-      options_.init.encoder == "features" ? "F" : "D",
+      options_.init.encoder_scale, options_.init.encoder == "features" ? "F" : "D",
       options_.init.decoder == "uniform" ? "~ U(±1/√(L·D))" : "= 0");
 }
 

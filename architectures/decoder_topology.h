@@ -118,8 +118,8 @@ class DecoderTopology {
   std::vector<Parameter> parameters_;
 };
 
-/// A layer's codes go through GEMMs when more than this share of [T, F] is coded. Measured: a core
-/// does about 90 GFLOP/s in a float32 GEMM and 20 in gathered rows (benchmarks/README.md).
+/// A layer's codes go through GEMMs when more than this share of [T, F] is coded. Chosen where a
+/// core did 90 GFLOP/s in a float32 GEMM and 20 in gathered rows.
 inline constexpr double kDenseShare = 0.2;
 
 }  // namespace crossloom::architectures

@@ -16,8 +16,8 @@
 
 namespace crossloom::architectures {
 
-/// Sums over tokens of one layer's targets. V = Σ‖y‖² − ‖Σy‖²/n would cancel: two-pass callers use
-/// `centred_energy` with the global mean instead.
+// V = Σ‖y‖² − ‖Σy‖²/n would cancel: first the sums, then centred_energy with the global mean.
+
 /// Σ_t y_t as float64 [D].
 at::Tensor target_sum(const at::Tensor& y);
 /// Σ_t ‖y_t − mean‖² in float64; y [T, D], mean float64 [D].

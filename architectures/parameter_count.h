@@ -2,9 +2,9 @@
 // parts come from outside is made and counted.
 //
 //   encoder   L (D F + F)          biases L D
-//   decoder   D F · tables: L for plt, clt-incremental and clt-source-tied; for clt one per pair,
-//             P = L(L+1)/2 without a window
-//   jumprelu  + L F;   batchtopk + L;   skip + L D²
+//   decoder   D F · tables: L for plt, and for clt-incremental and clt-source-tied (affine or not);
+//             for clt one per pair, P = L(L+1)/2 without a window
+//   jumprelu  + L F;   batchtopk + L;   skip + L D²;   affine + 2 P F
 #pragma once
 
 #include "architectures/registry.h"

@@ -15,7 +15,7 @@ class Registry {
  public:
   struct Row {
     std::string name;        // public, stable: "clt-topk"
-    std::string topology;    // "plt", "clt", "clt-incremental", "clt-source-tied"
+    std::string topology;    // "plt", "clt", "clt-incremental[-affine]", …
     std::string activation;  // "topk", "batchtopk", "relu", "jumprelu"
     bool skip = false;
     /// `type` is the scalar type of the parameters: float32, float64, or bfloat16 for weight

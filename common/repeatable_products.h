@@ -1,6 +1,7 @@
 // MKL's float32 products (at::mm, at::addmm) may add up in another order on two threads than on
-// one: on Intel's AVX-512 without AMX they do. Its strict mode keeps the order, at about 7 % of the
-// rate (benchmarks/README.md), so that a run gives the same bits on any number of threads.
+// one: on Intel's AVX-512 without AMX they do. Its strict mode keeps the order and costs about a
+// tenth of the rate (benchmarks/README.md), so that a run gives the same bits on any number of
+// threads.
 #pragma once
 
 #include <cstdlib>

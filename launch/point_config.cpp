@@ -1,6 +1,7 @@
 #include "launch/point_config.h"
 
 #include "common/hash.h"
+#include "trainer/past_options.h"
 
 namespace crossloom::launch {
 namespace {
@@ -43,6 +44,24 @@ Json default_config() {
   Json flat = Json::object();
   flatten(YAML::Load(options_to_yaml(config)), "", flat);
   return flat;
+}
+
+/// A recorded config with the options that it does not know as they were before they existed.
+Json completed(const Json& recorded) {
+  const std::string train = "train.";
+  Json all = default_config();
+  all.update(recorded);
+  for (auto& [key, value] : all.items()) {
+    if (recorded.contains(key) || !key.starts_with(train)) {
+      continue;
+    }
+    const std::string weight = key.substr(0, key.rfind('.')) + ".weight";
+    const auto before = trainer::value_before_option(key.substr(train.size()));
+    if (before && all.value(weight, "0") != "0") {  // of weight 0: its other options do nothing
+      value = *before;
+    }
+  }
+  return all;
 }
 
 /// Whether the weights of a point depend on a key of its config; evaluation is made again.
@@ -101,8 +120,7 @@ void refuse_changed_point(const SweepPoint& point, const std::string& there,
 
 void require_same_config(const SweepPoint& point, const Json& recorded, const Json& now,
                          bool also_evaluation) {
-  Json there = default_config();
-  there.update(recorded);
+  const Json there = completed(recorded);
   Json all = there;
   all.update(now);  // keys of either
   for (const auto& [key, ignored] : all.items()) {

@@ -72,8 +72,9 @@ std::string out_of_memory(const std::string& got) {
                                         human_bytes(available_memory_bytes())),
                 .got = got,
                 .where = {},
-                .hint = "Use fewer features, bfloat16 weights and 8bit states, or more ranks; "
-                        "--dry-run says what a training needs."})
+                .hint = "Use fewer features; on one rank weights: bfloat16, adam.states: 8bit and "
+                        "adam.clip_norm: 0; or ranks on more machines. --dry-run says what a "
+                        "training needs."})
       .screen();
 }
 

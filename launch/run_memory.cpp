@@ -33,8 +33,9 @@ void refuse_beyond_memory(const trainer::TrainOptions& options, const data::Shar
              fmt::format("about {}: what this machine has available", human_bytes(available)),
          .got = plan.text(program),
          .where = "memory plan (train --dry-run prints it)",
-         .hint = "Use fewer features, bfloat16 weights and 8bit states, or more "
-                 "ranks on other machines; fewer loader.window_blocks for the rows."});
+         .hint = "Use fewer features; on one rank weights: bfloat16, adam.states: 8bit and "
+                 "adam.clip_norm: 0; or ranks on more machines; fewer loader.window_blocks for "
+                 "the rows."});
   }
 }
 

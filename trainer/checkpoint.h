@@ -27,7 +27,8 @@ struct RunIdentity {
   std::string options_yaml;  // resolved TrainOptions
 };
 
-/// What identifies a run's arithmetic; a resume with other values is refused.
+/// What a checkpoint is written from and read into. Resuming compares `identity` and `options` with
+/// those of the checkpoint and refuses others.
 struct TrainingState {
   Step& step;
   FeatureDensity& density;

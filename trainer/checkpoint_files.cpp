@@ -9,6 +9,7 @@
 #include "common/mapped_file.h"
 #include "common/output_file.h"
 #include "common/tensor_file.h"
+#include "trainer/past_options.h"
 #include "trainer/weights_file.h"
 
 namespace crossloom::trainer {
@@ -108,8 +109,22 @@ void require_same_identity(const std::string& folder, const Json& want, const Js
   require("cache", "other activations of this model");
 }
 
-/// Options that change the arithmetic; paths, intervals and reporting may differ. An option that
-/// did not exist when the checkpoint was written had its default.
+/// An option of a group as a checkpoint knows it, or as it was before it existed.
+YAML::Node saved_option(const YAML::Node& group, const YAML::Node& defaults,
+                        const std::string& group_name, const std::string& name) {
+  if (group && group[name]) {
+    return group[name];
+  }
+  const auto before = value_before_option(fmt::format("{}.{}", group_name, name));
+  return before ? YAML::Load(*before) : defaults[name];
+}
+
+/// A loss term of weight 0: its other options do nothing.
+bool is_off(const YAML::Node& group) {
+  return group && group["weight"] && group["weight"].as<double>() == 0.0;
+}
+
+/// Options that change the arithmetic; paths, intervals and reporting may differ.
 void require_same_options(const std::string& folder, const TrainOptions& options) {
   const YAML::Node saved =
       YAML::Load(read_text_file(in(folder, kConfigFile), kManifestLimit_bytes));
@@ -129,11 +144,12 @@ void require_same_options(const std::string& folder, const TrainOptions& options
   for (const char* key : {"transcoder", "adam", "loader", "sparsity", "pre_activation", "auxk",
                           "matryoshka", "k_annealing", "start", "dead"}) {
     const YAML::Node group = saved[key];
+    const bool only_weight = is_off(group) && is_off(now[key]);
     for (const auto& entry : now[key]) {
       const auto name = entry.first.as<std::string>();
-      const YAML::Node was = group && group[name] ? group[name] : defaults[key][name];
-      if (name != "prefetch_batches") {
-        compare(fmt::format("{}.{}", key, name), was, entry.second);
+      if (name != "prefetch_batches" && (!only_weight || name == "weight")) {
+        compare(fmt::format("{}.{}", key, name), saved_option(group, defaults[key], key, name),
+                entry.second);
       }
     }
   }

@@ -22,8 +22,7 @@ void Guard::stop(const char* what, const std::string& expected, const std::strin
        .got = got,
        .where = fmt::format("step {}", step),
        .hint = fmt::format(
-           "Lower adam.learning_rate ({}){}, or look for non-finite "
-           "activations. Earlier checkpoints are unchanged.",
+           "Lower adam.learning_rate ({}){}. Earlier checkpoints are unchanged.",
            options_.adam.learning_rate,
            penalised ? fmt::format(" or sparsity.weight ({})", options_.sparsity.weight) : "")});
 }

@@ -12,10 +12,6 @@
 
 #include "architectures/kernels/load-inl.h"
 
-#ifndef CROSSLOOM_UNROLL  // of loops over a block's vectors, so that they stay in registers
-#define CROSSLOOM_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::trainer::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;

@@ -218,7 +218,7 @@ TrainSummary train(const TrainOptions& options, const data::ShardSet& shards,
                    Communicator& communicator, const Evaluate& evaluate) {
   communicator.agree([&] { check_training(options, shards, communicator.size()); });
   if (options.deterministic) {
-    at::set_num_threads(1);  // a GEMM's bits depend on its threads
+    at::set_num_threads(1);  // a GEMM's bits may depend on them
   }
   return Run(options, shards, communicator, evaluate).run();
 }

@@ -50,7 +50,9 @@ namespace crossloom::architectures::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using crossloom::HWY_NAMESPACE::load_as;
 
-constexpr int kVectors = 8;  // of gradient in registers; with wide ones the table's row, too
+// Vectors of gradient in registers: half of those that the instruction set has.
+constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
+constexpr int64_t kMostColumns = HWY_TARGET <= HWY_AVX3 ? kPassColumns : kPassColumns / 2;
 
 /// Columns of the tokens' rows: where they begin, and how far apart they are.
 template <typename Real>
@@ -70,17 +72,20 @@ HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t f
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   Vector g[N];
   HWY_ALIGN Real w[N * hn::MaxLanes(Tag())];  // in float: bfloat16 is converted once
+  CROSSLOOM_UNROLL
   for (int v = 0; v < N; ++v) {
     g[v] = hn::Zero(d);
   }
   if constexpr (kReach) {
     const auto* table = pass.table + feature * pass.table_stride + column;
+    CROSSLOOM_UNROLL
     for (int v = 0; v < N; ++v) {
       hn::StoreU(load_as(d, table + v * lanes), d, w + v * lanes);
     }
   }
   if (pass.start != nullptr) {
     const Vector start = hn::Set(d, pass.start[feature]);
+    CROSSLOOM_UNROLL
     for (int v = 0; v < N; ++v) {
       if constexpr (kReach) {
         g[v] = hn::Mul(start, hn::LoadU(d, w + v * lanes));
@@ -95,6 +100,7 @@ HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t f
     const Vector weight = hn::Set(d, pass.weight[j]);
     Vector even = hn::Zero(d);
     Vector odd = hn::Zero(d);
+    CROSSLOOM_UNROLL
     for (int v = 0; v < N; ++v) {
       const Vector x = hn::LoadU(d, row + v * lanes);
       if constexpr (kGradient) {
@@ -109,15 +115,16 @@ HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t f
       pass.reach[j] += hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
     }
   }
+  CROSSLOOM_UNROLL
   for (int v = 0; v < N; ++v) {
     hn::StoreU(g[v], d, out + v * lanes);
   }
 }
 
-/// Columns [column, column + count) of one feature, widest blocks first.
+/// Columns [column, column + count) of one feature.
 template <bool kGradient, bool kReach, typename View, typename Real>
-HWY_INLINE void feature_blocks(const View& pass, RowColumns<Real> rows, int64_t feature,
-                               int64_t column, int64_t count, Real* HWY_RESTRICT out) {
+HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t feature,
+                                int64_t column, int64_t count, Real* HWY_RESTRICT out) {
   using Whole = hn::ScalableTag<Real>;
   using Single = hn::CappedTag<Real, 1>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
@@ -126,8 +133,8 @@ HWY_INLINE void feature_blocks(const View& pass, RowColumns<Real> rows, int64_t 
     feature_block<kVectors, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i,
                                                       out + i);
   }
-  for (; i + kVectors / 2 * lanes <= count; i += kVectors / 2 * lanes) {
-    feature_block<kVectors / 2, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i,
+  for (; i + kVectors / 4 * lanes <= count; i += kVectors / 4 * lanes) {
+    feature_block<kVectors / 4, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i,
                                                           out + i);
   }
   for (; i + lanes <= count; i += lanes) {
@@ -138,29 +145,14 @@ HWY_INLINE void feature_blocks(const View& pass, RowColumns<Real> rows, int64_t 
   }
 }
 
+/// Asks for a feature's memory early.
 template <bool kReach, typename View>
-HWY_INLINE void expect_next(const View& pass, int64_t feature, int64_t column, int64_t count) {
+HWY_INLINE void expect(const View& pass, int64_t feature, int64_t column, int64_t count) {
   if (pass.stretches != nullptr) {
     pass.stretches->expect(pass.first_element + feature * pass.row_stride + column, count);
   }
   if constexpr (kReach) {
     prefetch_stretch(pass.table + feature * pass.table_stride + column, count);
-  }
-}
-
-/// The same, while the next feature's memory is asked for a chunk at a time: asked for at once, it
-/// would be more than the core can await, and the core would wait.
-template <bool kGradient, bool kReach, typename View, typename Real>
-HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t feature,
-                                int64_t next, int64_t column, int64_t count,
-                                Real* HWY_RESTRICT out) {
-  constexpr int64_t kChunk = 128;  // whole blocks of any instruction set
-  for (int64_t i = 0; i < count; i += kChunk) {
-    const int64_t width = std::min(kChunk, count - i);
-    if (next > feature) {
-      expect_next<kReach>(pass, next, column + i, width);
-    }
-    feature_blocks<kGradient, kReach>(pass, rows.from(i), feature, column + i, width, out + i);
   }
 }
 
@@ -183,7 +175,7 @@ HWY_INLINE int64_t panel_columns(const View& pass) {
   const int64_t unit_bytes =
       pass.tokens * kPassUnit * static_cast<int64_t>(sizeof(typename View::Real));
   const int64_t units = cache_bytes() / 2 / std::max<int64_t>(unit_bytes, 1);
-  return std::clamp(units * kPassUnit, kPassUnit, kPassColumns);
+  return std::clamp(units * kPassUnit, kPassUnit, kMostColumns);
 }
 
 /// The panel's columns of all tokens: copied together where these features' codes use them often.
@@ -208,14 +200,22 @@ HWY_INLINE void run_panels(const View& pass, Range features) {
   const int64_t panel = panel_columns(pass);
   for (int64_t column = 0; column < pass.columns; column += panel) {
     const int64_t count = std::min(panel, pass.columns - column);
+    // The next feature is asked for in two parts: a core can await only so much at once.
+    const int64_t half = count / 2 / kPassUnit * kPassUnit;
     const auto rows = panel_rows(pass, features, column, count);
     for (int64_t i = features.first; i < features.last; ++i) {
+      const bool has_next = i + 1 < features.last;
+      if (has_next) {
+        expect<kReach>(pass, i + 1, column, half);
+      }
       const bool silent = pass.offsets[i] == pass.offsets[i + 1] && pass.start == nullptr;
       if (silent && pass.stretches == nullptr) {
         continue;  // nothing to add
       }
-      feature_columns<kGradient, kReach>(pass, rows, i, std::min(i + 1, features.last - 1), column,
-                                         count, g);
+      feature_columns<kGradient, kReach>(pass, rows, i, column, count, g);
+      if (has_next) {
+        expect<kReach>(pass, i + 1, column + half, count - half);
+      }
       if constexpr (kGradient) {
         deliver(pass, i, column, count, g);
       }

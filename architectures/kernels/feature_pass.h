@@ -38,7 +38,7 @@ struct FeaturePass {
 void run_feature_passes(const std::vector<FeaturePass>& passes);
 
 /// Columns that a pass delivers at once: at most kPassColumns, beginning at multiples of kPassUnit.
-inline constexpr int64_t kPassColumns = 128;
+inline constexpr int64_t kPassColumns = 256;
 inline constexpr int64_t kPassUnit = 64;
 
 }  // namespace crossloom::architectures::kernels

@@ -1,5 +1,5 @@
 // For files that Highway compiles once per instruction set: loads of stored numbers as the numbers
-// that are computed with. Included again for every target.
+// that are computed with, and unrolled loops. Included again for every target.
 #if defined(CROSSLOOM_LOAD_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CROSSLOOM_LOAD_INL_H
 #undef CROSSLOOM_LOAD_INL_H
@@ -8,6 +8,11 @@
 #endif
 
 #include <hwy/highway.h>
+
+/// Before a loop over vectors of an array, so that they stay in registers.
+#ifndef CROSSLOOM_UNROLL
+#define CROSSLOOM_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::HWY_NAMESPACE {

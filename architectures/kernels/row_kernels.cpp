@@ -57,41 +57,6 @@ HWY_INLINE void add_all(int64_t count, const int32_t* index, const Real* weight,
   }
 }
 
-template <typename Stored, typename Real>
-HWY_INLINE Real dot_row(const Stored* row, const Real* x, int64_t n) {
-  const hn::ScalableTag<Real> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  constexpr int kSums = 4;  // independent chains hide the latency of an addition
-  hn::Vec<decltype(d)> sum[kSums];
-  for (int v = 0; v < kSums; ++v) {
-    sum[v] = hn::Zero(d);
-  }
-  int64_t i = 0;
-  for (; i + kSums * lanes <= n; i += kSums * lanes) {
-    for (int v = 0; v < kSums; ++v) {
-      sum[v] = hn::MulAdd(load_as(d, row + i + v * lanes), hn::LoadU(d, x + i + v * lanes), sum[v]);
-    }
-  }
-  for (; i + lanes <= n; i += lanes) {
-    sum[0] = hn::MulAdd(load_as(d, row + i), hn::LoadU(d, x + i), sum[0]);
-  }
-  const auto all = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
-  Real total = hn::GetLane(hn::SumOfLanes(d, all));
-  const hn::CappedTag<Real, 1> single;
-  for (; i < n; ++i) {
-    total += hn::GetLane(hn::Mul(load_as(single, row + i), hn::LoadU(single, x + i)));
-  }
-  return total;
-}
-
-template <typename Stored, typename Real>
-HWY_INLINE void dot_all(int64_t count, const int32_t* index, const Stored* table, int64_t stride,
-                        int64_t n, const Real* x, Real* out) {
-  for (int64_t j = 0; j < count; ++j) {
-    out[j] += dot_row(table + index[j] * stride, x, n);
-  }
-}
-
 /// `row` in registers, added to the tokens of one feature.
 template <int N, typename Tag, typename Stored, typename Real>
 HWY_INLINE void scatter_block(int64_t count, const int32_t* token, const Real* weight,
@@ -163,19 +128,15 @@ HWY_INLINE void scatter_all(const ListView<Real>& lists, const Stored* table, in
   }
 }
 
-// Highway dispatches functions that are no templates: three for each type of table.
-#define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                                \
-  void GatherAdd##suffix(int64_t count, const int32_t* index, const Real* weight,                  \
-                         const Stored* table, int64_t stride, int64_t n, Real* y) {                \
-    add_all(count, index, weight, table, stride, n, y);                                            \
-  }                                                                                                \
-  void GatherDot##suffix(int64_t count, const int32_t* index, const Stored* table, int64_t stride, \
-                         int64_t n, const Real* x, Real* out) {                                    \
-    dot_all(count, index, table, stride, n, x, out);                                               \
-  }                                                                                                \
-  void ScatterAdd##suffix(const ListView<Real>& lists, const Stored* table, int64_t stride,        \
-                          int64_t n, Real* y, int64_t y_stride) {                                  \
-    scatter_all(lists, table, stride, n, y, y_stride);                                             \
+// Highway dispatches functions that are no templates: two for each type of table.
+#define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                         \
+  void GatherAdd##suffix(int64_t count, const int32_t* index, const Real* weight,           \
+                         const Stored* table, int64_t stride, int64_t n, Real* y) {         \
+    add_all(count, index, weight, table, stride, n, y);                                     \
+  }                                                                                         \
+  void ScatterAdd##suffix(const ListView<Real>& lists, const Stored* table, int64_t stride, \
+                          int64_t n, Real* y, int64_t y_stride) {                           \
+    scatter_all(lists, table, stride, n, y, y_stride);                                      \
   }
 CROSSLOOM_ROW_KERNELS(Float, float, float)
 CROSSLOOM_ROW_KERNELS(Half, bfloat16_t, float)
@@ -190,15 +151,10 @@ namespace crossloom::architectures::kernels {
 
 #define CROSSLOOM_ROW_KERNELS(suffix, Stored, Real)                                             \
   HWY_EXPORT(GatherAdd##suffix);                                                                \
-  HWY_EXPORT(GatherDot##suffix);                                                                \
   HWY_EXPORT(ScatterAdd##suffix);                                                               \
   void gather_add(int64_t count, const int32_t* index, const Real* weight, const Stored* table, \
                   int64_t stride, int64_t n, Real* y) {                                         \
     HWY_DYNAMIC_DISPATCH(GatherAdd##suffix)(count, index, weight, table, stride, n, y);         \
-  }                                                                                             \
-  void gather_dot(int64_t count, const int32_t* index, const Stored* table, int64_t stride,     \
-                  int64_t n, const Real* x, Real* out) {                                        \
-    HWY_DYNAMIC_DISPATCH(GatherDot##suffix)(count, index, table, stride, n, x, out);            \
   }                                                                                             \
   void scatter_add(const ListView<Real>& lists, const Stored* table, int64_t stride, int64_t n, \
                    Real* y, int64_t y_stride) {                                                 \

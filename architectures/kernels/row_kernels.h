@@ -1,7 +1,6 @@
-// The inner loops of sparse work: a weighted sum of table rows, dot products with table rows, and
-// table rows added to the tokens that use them. Raw pointers, no tensors; one body per instruction
-// set (Highway), chosen at run time. Tables are float32, float64 or bfloat16; sums are of the other
-// operands' type.
+// The inner loops of sparse work: a weighted sum of table rows, and table rows added to the tokens
+// that use them. Raw pointers, no tensors; one body per instruction set (Highway), chosen at run
+// time. Tables are float32, float64 or bfloat16; sums are of the other operands' type.
 //
 // The association of every sum is fixed by (count, n) alone, so results do not depend on thread
 // count or on how the callers cut the work; they may differ between instruction sets.
@@ -23,14 +22,6 @@ void gather_add(int64_t count, const int32_t* index, const float* weight, const 
                 int64_t stride, int64_t n, float* y);
 void gather_add(int64_t count, const int32_t* index, const double* weight, const double* table,
                 int64_t stride, int64_t n, double* y);
-
-/// out[j] += Σ_i table[index[j]·stride + i] · x[i] for i in [0, n).
-void gather_dot(int64_t count, const int32_t* index, const float* table, int64_t stride, int64_t n,
-                const float* x, float* out);
-void gather_dot(int64_t count, const int32_t* index, const bfloat16_t* table, int64_t stride,
-                int64_t n, const float* x, float* out);
-void gather_dot(int64_t count, const int32_t* index, const double* table, int64_t stride, int64_t n,
-                const double* x, double* out);
 
 /// Codes by feature (FeatureLists) as raw pointers.
 template <typename Real>

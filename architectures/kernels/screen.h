@@ -1,5 +1,5 @@
 // The screen of the encoder: which pre-activations can be among the K largest of their row, found
-// from bfloat16 products (half the time of float32) with a bound that holds, so that nothing that
+// from bfloat16 products (where they are fast) with a bound that holds, so that nothing that
 // belongs to the K largest is lost. Whoever screens computes the survivors again in float32.
 //
 // With x̂, ŵ the bfloat16 roundings, s = ŵ·x̂ as a bfloat16 product returns it, h = w·x + b:

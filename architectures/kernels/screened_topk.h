@@ -15,9 +15,10 @@ namespace crossloom::architectures::kernels {
 /// weights, enough rows.
 bool screening_pays(int64_t tokens, const at::Tensor& weight);
 
-/// x [T, D], weight [F', D], bias [F'], all float32 → the at most `kept` largest positive entries
-/// of x weightᵀ + bias per row, in ascending order of place, ties to the lower place. Nothing when
-/// the bound is of no use: an input or a weight is not finite, or so large that products overflow.
+/// x [T, D] and bias [F'] float32, weight [F', D] float32 or bfloat16 → the at most `kept` largest
+/// positive entries of x weightᵀ + bias per row, in ascending order of place, ties to the lower
+/// place. Nothing when the bound is of no use: an input or a weight is not finite, or so large that
+/// products overflow.
 std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& weight,
                                         const at::Tensor& bias, int64_t kept);
 

@@ -76,7 +76,7 @@ TEST(Program, SaysInAFewLinesThatMemoryRanOut) {
       " bench copy --layers 1 --tokens 1 --features 1 --k 1 --width 80000000000000");
   EXPECT_EQ(result.exit_code, 1);
   for (const char* phrase :
-       {"OutOfMemory: There is not enough memory", "tried to allocate", "bfloat16 weights"}) {
+       {"OutOfMemory: There is not enough memory", "tried to allocate", "weights: bfloat16"}) {
     EXPECT_NE(result.output.find(phrase), std::string::npos) << result.output;
   }
   EXPECT_EQ(result.output.find("frame #"), std::string::npos) << result.output;

@@ -179,7 +179,7 @@ TEST_F(Pipeline, RefusedTrainingsWriteNothing) {
             {"auxk.k", "does not fit the architecture"});
   }
   refused("--loader.prefetch_batches 1000000000000",
-          {"does not fit into memory", "peak memory of a rank", "bfloat16 weights"});
+          {"does not fit into memory", "peak memory of a rank", "weights: bfloat16"});
 }
 
 TEST_F(Pipeline, OutputsAreTriedBeforeTheWork) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <yaml-cpp/yaml.h>
 
 #include <filesystem>
 #include <fstream>
@@ -91,6 +92,43 @@ TEST_F(Resume, KeepsWhatEveryKindOfRowRemembers) {
     EXPECT_EQ(resumed.last.loss, whole.last.loss) << row;
     EXPECT_TRUE(test::weight_bytes(resumed.checkpoint) == bytes) << row;
   }
+}
+
+/// Takes an option out of a checkpoint, as if it were from before the option existed.
+void forget_option(const std::string& checkpoint, const std::string& group,
+                   const std::string& name) {
+  const std::string config_path = checkpoint + "/config.yaml";
+  YAML::Node config = YAML::LoadFile(config_path);
+  config[group].remove(name);
+  std::ofstream(config_path) << config;
+  const std::string manifest_path = checkpoint + "/manifest.json";
+  Json manifest = Json::parse(std::ifstream(manifest_path));
+  for (Json& file : manifest["files"]) {
+    if (file["name"] == "config.yaml") {
+      file["bytes"] = std::filesystem::file_size(config_path);
+      file["xxh3"] = hex(xxh3_of_file(config_path));
+    }
+  }
+  std::ofstream(manifest_path) << manifest;
+}
+
+TEST_F(Resume, AnOptionUnknownToTheCheckpointIsWhatTheProgramThenDid) {
+  options_.transcoder.architecture = "plt-relu";
+  options_.pre_activation.weight = 1e-3;
+  options_.pre_activation.through_norms = false;
+  train_until(25, folder_.file("run"));
+  forget_option(folder_.file("run") + "/step_25", "pre_activation", "through_norms");
+  forget_option(folder_.file("run") + "/step_25", "adam", "decay");  // had its default
+  auto options = options_;
+  options.pre_activation.through_norms = true;
+  EXPECT_THROW(train(options), ConfigError);
+  EXPECT_EQ(train(options_).step, 50);
+}
+
+TEST_F(Resume, OptionsOfATermWithoutWeightMayChange) {
+  train_until(25, folder_.file("run"));
+  options_.pre_activation.through_norms = false;
+  EXPECT_EQ(train(options_).step, 50);
 }
 
 /// The last checkpoint is written before the last evaluation, which a second start makes up for.
