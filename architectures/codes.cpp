@@ -1,6 +1,9 @@
 #include "architectures/codes.h"
 
+#include <algorithm>
+
 #include "architectures/kernels/dispatch.h"
+#include "architectures/kernels/ranges.h"
 
 namespace crossloom::architectures {
 namespace {
@@ -47,15 +50,41 @@ Candidates merge_candidates(const std::vector<Candidates>& parts) {
 }
 
 LayerCodes select_entries(const LayerCodes& codes, const at::Tensor& keep) {
-  const at::Tensor kept = keep.nonzero().view(-1);
-  const at::Tensor counts = at::zeros({codes.tokens()}, at::kLong);
-  counts.index_add_(0, rows_of(codes).index_select(0, kept), at::ones_like(kept));
-  LayerCodes selected{.offsets = offsets_of(counts),
-                      .index = codes.index.index_select(0, kept),
-                      .value = codes.value.index_select(0, kept)};
-  if (codes.pre.defined()) {
-    selected.pre = codes.pre.index_select(0, kept);
-  }
+  check_shape(keep, {codes.count()}, "keep");
+  const at::Tensor marks = keep.contiguous();
+  const bool* mark = marks.const_data_ptr<bool>();
+  const auto* offsets = codes.offsets.const_data_ptr<int64_t>();
+  const at::Tensor counts = at::empty({codes.tokens()}, at::kLong);
+  auto* count = counts.mutable_data_ptr<int64_t>();
+  kernels::for_token_ranges(codes.tokens(), [&](kernels::Range range) {
+    for (int64_t t = range.first; t < range.last; ++t) {
+      count[t] = std::count(mark + offsets[t], mark + offsets[t + 1], true);
+    }
+  });
+  LayerCodes selected{.offsets = offsets_of(counts), .index = {}, .value = {}};
+  const auto* places = selected.offsets.const_data_ptr<int64_t>();
+  const auto select = [&](const at::Tensor& from, auto type) {
+    using Element = decltype(type);
+    const at::Tensor to = at::empty({places[codes.tokens()]}, from.options());
+    const auto* all = from.const_data_ptr<Element>();
+    auto* some = to.mutable_data_ptr<Element>();
+    kernels::for_token_ranges(codes.tokens(), [&](kernels::Range range) {
+      int64_t place = places[range.first];
+      for (int64_t j = offsets[range.first]; j < offsets[range.last]; ++j) {
+        if (mark[j]) {
+          some[place++] = all[j];
+        }
+      }
+    });
+    return to;
+  };
+  selected.index = select(codes.index, int32_t{});
+  kernels::dispatch_real(codes.value.scalar_type(), [&](auto real) {
+    selected.value = select(codes.value, real);
+    if (codes.pre.defined()) {
+      selected.pre = select(codes.pre, real);
+    }
+  });
   return selected;
 }
 

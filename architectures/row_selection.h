@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "architectures/codes.h"
 #include "architectures/kernels/dispatch.h"
@@ -50,17 +51,22 @@ LayerCodes gather_rows(const at::Tensor& h, int64_t first_feature, bool with_pre
   Real* values = codes.value.mutable_data_ptr<Real>();
   Real* pre = with_pre ? codes.pre.mutable_data_ptr<Real>() : nullptr;
   at::parallel_for(0, h.size(0), kRowGrain, [&](int64_t first, int64_t last) {
+    std::vector<int32_t> places(static_cast<size_t>(features));
     for (int64_t t = first; t < last; ++t) {
       const Real* row = data + t * features;
-      int64_t place = offsets[t];
-      for (int64_t i = 0; i < features; ++i) {
-        if (keep(row[i], i)) {
-          index[place] = static_cast<int32_t>(first_feature + i);
-          values[place] = value(row[i], i);
-          if (pre != nullptr) {
-            pre[place] = row[i];
-          }
-          ++place;
+      size_t kept = 0;
+      for (int64_t i = 0; i < features;
+           ++i) {  // no branch: which entries are kept is hard to guess
+        places[kept] = static_cast<int32_t>(i);
+        kept += keep(row[i], i) ? 1 : 0;
+      }
+      for (size_t j = 0; j < kept; ++j) {
+        const int64_t i = places[j];
+        const auto place = offsets[t] + static_cast<int64_t>(j);
+        index[place] = static_cast<int32_t>(first_feature + i);
+        values[place] = value(row[i], i);
+        if (pre != nullptr) {
+          pre[place] = row[i];
         }
       }
     }
