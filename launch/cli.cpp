@@ -61,6 +61,14 @@ std::string overview() {
   return text + "\nSeveral processes: mpirun -np 2 crossloom COMMAND …\n";
 }
 
+/// The known name that was meant, where one is near.
+std::string suggestion(const std::string& name, const std::vector<std::string>& known) {
+  const std::string nearest = nearest_name(name, known);
+  return 2 * edit_distance(name, nearest) <= name.size()
+             ? fmt::format("Did you mean '{}'?", nearest)
+             : std::string("--help lists what there is.");
+}
+
 const Command& find_command(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& command : commands()) {
@@ -73,7 +81,7 @@ const Command& find_command(const std::string& name) {
                      .expected = fmt::format("one of: {}", fmt::join(names, ", ")),
                      .got = name,
                      .where = "command line",
-                     .hint = fmt::format("Did you mean '{}'?", nearest_name(name, names))});
+                     .hint = suggestion(name, names)});
 }
 
 /// A value given on the command line, quoted so that YAML reads it as text when the option is text.
@@ -162,7 +170,7 @@ void refuse_unknown_flags(const std::vector<std::string>& arguments,
                          .expected = fmt::format("one of: {}", fmt::join(known, ", ")),
                          .got = as_given,
                          .where = fmt::format("crossloom {}", arguments[0]),
-                         .hint = fmt::format("Did you mean '{}'?", nearest_name(name, known))});
+                         .hint = suggestion(name, known)});
     }
   }
 }
