@@ -252,7 +252,10 @@ TEST_F(Pipeline, HostModelCommands) {
 TEST_F(Pipeline, WrongCommandLines) {
   auto result = test::crossloom("trian");
   EXPECT_EQ(result.exit_code, kExitUsage);
-  expect_failure(result, {"trian", "train"});
+  expect_failure(result, {"trian", "Did you mean 'train'?"});
+  result = test::crossloom("serve");
+  expect_failure(result, {"There is no command 'serve'", "--help"});
+  EXPECT_EQ(result.output.find("Did you mean"), std::string::npos) << "nothing is near";
   expect_failure(test::crossloom("train --stpes 3"), {"--stpes", "--steps"});
   expect_failure(test::crossloom("train --steps 3 --steps 4"),
                  {"--steps", "expected", "every option at most once"});
