@@ -55,8 +55,8 @@ LayerCodes gather_rows(const at::Tensor& h, int64_t first_feature, bool with_pre
     for (int64_t t = first; t < last; ++t) {
       const Real* row = data + t * features;
       size_t kept = 0;
-      for (int64_t i = 0; i < features;
-           ++i) {  // no branch: which entries are kept is hard to guess
+      // No branch: which entries are kept is hard to guess.
+      for (int64_t i = 0; i < features; ++i) {
         places[kept] = static_cast<int32_t>(i);
         kept += keep(row[i], i) ? 1 : 0;
       }

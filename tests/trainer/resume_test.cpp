@@ -125,6 +125,15 @@ TEST_F(Resume, AnOptionUnknownToTheCheckpointIsWhatTheProgramThenDid) {
   EXPECT_EQ(train(options_).step, 50);
 }
 
+TEST_F(Resume, ACheckpointFromBeforeTheCachesDigestIsTaken) {
+  train_until(25, folder_.file("run"));
+  const std::string path = folder_.file("run") + "/step_25/manifest.json";
+  Json manifest = Json::parse(std::ifstream(path));
+  ASSERT_EQ(manifest["identity"].erase("cache"), 1U);
+  std::ofstream(path) << manifest;
+  EXPECT_EQ(train(options_).step, 50);
+}
+
 TEST_F(Resume, OptionsOfATermWithoutWeightMayChange) {
   train_until(25, folder_.file("run"));
   options_.pre_activation.through_norms = false;
