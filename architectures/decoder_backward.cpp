@@ -5,6 +5,7 @@
 
 #include "architectures/decoder_topology.h"
 #include "architectures/kernels/dense_codes.h"
+#include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/reductions.h"
 #include "architectures/kernels/weight_pass.h"
 #include "architectures/stored_weights.h"
@@ -121,9 +122,15 @@ kernels::WeightPass DecoderTopology::start_pass(int64_t from, int64_t source, in
   return pass;
 }
 
+/// ∂Loss/∂ŷ of a target, [T, columns], also in panels where sparse codes will pass over it.
+struct DecoderTopology::TargetGradient {
+  const at::Tensor& rows;
+  at::Tensor panels;
+};
+
 void DecoderTopology::owner_backward(int64_t from, int64_t ahead,
                                      std::vector<SourceBackward>& sources,
-                                     const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                                     const std::vector<TargetGradient>& y_grad, ColumnRange columns,
                                      const std::vector<at::Tensor>& norm_grad,
                                      ParameterSink& sink) const {
   GradientStretches* stretches = stretches_of(from, columns, sink);
@@ -137,21 +144,22 @@ void DecoderTopology::owner_backward(int64_t from, int64_t ahead,
     if (served.empty()) {
       continue;
     }
-    const at::Tensor& grad = y_grad[static_cast<size_t>(target)];
+    const TargetGradient& grad = y_grad[static_cast<size_t>(target)];
     auto pass =
         start_pass(from, served.front(), target, columns, norm_grad, stretches, weight_grad);
     std::vector<SourceBackward*> sparse;
     for (const int64_t source : served) {
       SourceBackward& state = sources[static_cast<size_t>(source)];
       if (state.is_dense()) {
-        pass.dense.push_back({state.codes.dense, grad, state.reach});
+        pass.dense.push_back({state.codes.dense, grad.rows, state.reach});
       } else {
         sparse.push_back(&state);
       }
     }
     if (!sparse.empty()) {
       tables.emplace_back(std::move(sparse));
-      pass.sparse.push_back({&tables.back().lists(), grad, tables.back().reach()});
+      pass.sparse.push_back(
+          {&tables.back().lists(), grad.rows, tables.back().reach(), grad.panels});
     }
     passes.push_back(std::move(pass));
   }
@@ -175,8 +183,13 @@ CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes
   for (const LayerCodes& layer : codes) {
     sources.push_back(start_source(layer));
   }
+  const bool any_sparse = !std::ranges::all_of(sources, &SourceBackward::is_dense);
+  std::vector<TargetGradient> targets;
+  for (const at::Tensor& grad : y_grad) {
+    targets.push_back({grad, any_sparse ? kernels::panels_of(grad) : at::Tensor()});
+  }
   for (int64_t from = 0; from < shape_.layers; ++from) {
-    owner_backward(from, ahead, sources, y_grad, columns, norm_grad, sink);
+    owner_backward(from, ahead, sources, targets, columns, norm_grad, sink);
   }
   CodeGradients gradients;
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {

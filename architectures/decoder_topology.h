@@ -99,6 +99,7 @@ class DecoderTopology {
  private:
   struct SourceBackward;
   struct TableBackward;
+  struct TargetGradient;
 
   /// Adds what sources ≥ first_source with dense codes write; the sparse ones' writes.
   kernels::DecodeTarget write_dense(int64_t first_source, int64_t target, const Codes& codes,
@@ -106,7 +107,7 @@ class DecoderTopology {
   SourceBackward start_source(const LayerCodes& codes) const;
   /// All pairs that owner `from` serves: reach into their sources, weight gradients to the sink.
   void owner_backward(int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,
-                      const std::vector<at::Tensor>& y_grad, ColumnRange columns,
+                      const std::vector<TargetGradient>& y_grad, ColumnRange columns,
                       const std::vector<at::Tensor>& norm_grad, ParameterSink& sink) const;
   /// Sources at most `ahead` layers before `target` whose pair with it owner `from` serves.
   std::vector<int64_t> served_sources(int64_t from, int64_t target, int64_t ahead) const;

@@ -69,7 +69,7 @@ MemoryPlan plan_memory(const TrainOptions& options, const architectures::Transco
   plan.moments = n * moment_bytes(options) / ranks;
   plan.gradients = gradient_bytes(options, n, ranks);
   plan.rows = rows;
-  plan.step = 4.0 * tokens * layers * static_cast<double>(shape.width) * b +
+  plan.step = (4.0 * tokens + in_shard) * layers * static_cast<double>(shape.width) * b +
               in_shard * static_cast<double>(shape.features) * b;
   if (options.weights == "bfloat16") {  // an encoder's, where the CPU has no products of bfloat16
     plan.step += static_cast<double>(shape.features * shape.width) * b;

@@ -7,8 +7,9 @@
 //   gradients   n b per shard of the rank. One shard without clipping applies them where they are
 //               made: none, unless AuxK or nested prefixes add terms
 //   rows        blocks of the loader's window, and batches as they are stored
-//   step        x, y, ŷ, ∂ŷ: 4 (T/R) L D b; one layer's pre-activations: (T/S) F b, and with
-//               bfloat16 weights its encoder as it is computed with: F D b
+//   step        x, y, ŷ, ∂ŷ: 4 (T/R) L D b; ∂ŷ in panels: (T/S) L D b; one layer's
+//               pre-activations: (T/S) F b, and with bfloat16 weights its encoder as it is
+//               computed with: F D b
 //
 // Codes of a dense layer (ReLU, JumpReLU early in a run) and their gradient come on top:
 // 2 (T/S) F b each.

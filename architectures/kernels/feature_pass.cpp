@@ -28,6 +28,7 @@ struct PassView {
   const Real* weight;
   const Real* rows;
   int64_t rows_stride;
+  const Real* panels;  // panels_of(rows); null: not made
   int64_t tokens;
   int64_t columns;
   Real* gradient;
@@ -48,11 +49,14 @@ struct PassView {
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::architectures::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using crossloom::HWY_NAMESPACE::in_register;
 using crossloom::HWY_NAMESPACE::load_as;
 
 // Vectors of gradient in registers: half of those that the instruction set has.
 constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
 constexpr int64_t kMostColumns = HWY_TARGET <= HWY_AVX3 ? kPassColumns : kPassColumns / 2;
+constexpr int kSums = 4;  // of a dot product, so that its additions do not wait for each other
+constexpr int64_t kCodesAhead = 4;  // whose tokens' rows are on their way to the first-level cache
 
 /// Columns of the tokens' rows: where they begin, and how far apart they are.
 template <typename Real>
@@ -63,10 +67,11 @@ struct RowColumns {
   RowColumns from(int64_t column) const { return {first + column, stride}; }
 };
 
-/// N vectors of columns of one feature: g into `out`, reach added to.
+/// N vectors of columns of one feature: g into `out`, reach added to. `codes_end`: behind the last
+/// code that this thread will come to.
 template <int N, bool kGradient, bool kReach, typename Tag, typename View, typename Real>
 HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t feature,
-                              int64_t column, Real* HWY_RESTRICT out) {
+                              int64_t codes_end, int64_t column, Real* HWY_RESTRICT out) {
   using Vector = hn::Vec<Tag>;
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -97,22 +102,24 @@ HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t f
   const int64_t end = pass.offsets[feature + 1];
   for (int64_t j = pass.offsets[feature]; j < end; ++j) {
     const Real* HWY_RESTRICT row = rows.first + pass.token[j] * rows.stride;
+    const Real* later =
+        rows.first + pass.token[std::min(j + kCodesAhead, codes_end - 1)] * rows.stride;
     const Vector weight = hn::Set(d, pass.weight[j]);
-    Vector even = hn::Zero(d);
-    Vector odd = hn::Zero(d);
+    Vector sums[kSums] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
     CROSSLOOM_UNROLL
     for (int v = 0; v < N; ++v) {
-      const Vector x = hn::LoadU(d, row + v * lanes);
+      hwy::Prefetch(later + v * lanes);
+      const Vector x = in_register(hn::LoadU(d, row + v * lanes));
       if constexpr (kGradient) {
         g[v] = hn::MulAdd(weight, x, g[v]);
       }
       if constexpr (kReach) {
-        Vector& sum = v % 2 == 0 ? even : odd;
-        sum = hn::MulAdd(hn::LoadU(d, w + v * lanes), x, sum);
+        sums[v % kSums] = hn::MulAdd(hn::LoadU(d, w + v * lanes), x, sums[v % kSums]);
       }
     }
     if constexpr (kReach) {
-      pass.reach[j] += hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+      const Vector sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+      pass.reach[j] += hn::GetLane(hn::SumOfLanes(d, sum));
     }
   }
   CROSSLOOM_UNROLL
@@ -124,24 +131,27 @@ HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t f
 /// Columns [column, column + count) of one feature.
 template <bool kGradient, bool kReach, typename View, typename Real>
 HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t feature,
-                                int64_t column, int64_t count, Real* HWY_RESTRICT out) {
+                                int64_t codes_end, int64_t column, int64_t count,
+                                Real* HWY_RESTRICT out) {
   using Whole = hn::ScalableTag<Real>;
   using Single = hn::CappedTag<Real, 1>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
   int64_t i = 0;
   for (; i + kVectors * lanes <= count; i += kVectors * lanes) {
-    feature_block<kVectors, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i,
-                                                      out + i);
+    feature_block<kVectors, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
+                                                      column + i, out + i);
   }
   for (; i + kVectors / 4 * lanes <= count; i += kVectors / 4 * lanes) {
-    feature_block<kVectors / 4, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i,
-                                                          out + i);
+    feature_block<kVectors / 4, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
+                                                          column + i, out + i);
   }
   for (; i + lanes <= count; i += lanes) {
-    feature_block<1, kGradient, kReach, Whole>(pass, rows.from(i), feature, column + i, out + i);
+    feature_block<1, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end, column + i,
+                                               out + i);
   }
   for (; i < count; ++i) {
-    feature_block<1, kGradient, kReach, Single>(pass, rows.from(i), feature, column + i, out + i);
+    feature_block<1, kGradient, kReach, Single>(pass, rows.from(i), feature, codes_end, column + i,
+                                                out + i);
   }
 }
 
@@ -150,6 +160,8 @@ template <bool kReach, typename View>
 HWY_INLINE void expect(const View& pass, int64_t feature, int64_t column, int64_t count) {
   if (pass.stretches != nullptr) {
     pass.stretches->expect(pass.first_element + feature * pass.row_stride + column, count);
+  } else if (pass.gradient != nullptr) {
+    prefetch_stretch(pass.gradient + feature * pass.gradient_stride + column, count);
   }
   if constexpr (kReach) {
     prefetch_stretch(pass.table + feature * pass.table_stride + column, count);
@@ -170,21 +182,23 @@ HWY_INLINE void deliver(const View& pass, int64_t feature, int64_t column, int64
 }
 
 /// Columns whose rows fill half the cache; whole column units.
-template <typename View>
-HWY_INLINE int64_t panel_columns(const View& pass) {
-  const int64_t unit_bytes =
-      pass.tokens * kPassUnit * static_cast<int64_t>(sizeof(typename View::Real));
+int64_t PanelColumns(int64_t tokens, int64_t element_bytes) {
+  const int64_t unit_bytes = tokens * kPassUnit * element_bytes;
   const int64_t units = cache_bytes() / 2 / std::max<int64_t>(unit_bytes, 1);
   return std::clamp(units * kPassUnit, kPassUnit, kMostColumns);
 }
 
-/// The panel's columns of all tokens: copied together where these features' codes use them often.
+/// The panel's columns of all tokens: where they lie together, or copied together where these
+/// features' codes use them often.
 template <typename View>
 HWY_INLINE RowColumns<typename View::Real> panel_rows(const View& pass, Range features,
                                                       int64_t column, int64_t count) {
   using Real = typename View::Real;
   constexpr int64_t kUses = 4;
   thread_local Scratch<Real> scratch;
+  if (pass.panels != nullptr) {
+    return {pass.panels + pass.tokens * column, count};
+  }
   const int64_t codes = pass.offsets[features.last] - pass.offsets[features.first];
   if (codes < kUses * pass.tokens) {
     return {pass.rows + column, pass.rows_stride};
@@ -197,7 +211,9 @@ HWY_INLINE RowColumns<typename View::Real> panel_rows(const View& pass, Range fe
 template <bool kGradient, bool kReach, typename View>
 HWY_INLINE void run_panels(const View& pass, Range features) {
   HWY_ALIGN typename View::Real g[kPassColumns];
-  const int64_t panel = panel_columns(pass);
+  const int64_t panel =
+      PanelColumns(pass.tokens, static_cast<int64_t>(sizeof(typename View::Real)));
+  const int64_t codes_end = pass.offsets[features.last];
   for (int64_t column = 0; column < pass.columns; column += panel) {
     const int64_t count = std::min(panel, pass.columns - column);
     // The next feature is asked for in two parts: a core can await only so much at once.
@@ -212,7 +228,7 @@ HWY_INLINE void run_panels(const View& pass, Range features) {
       if (silent && pass.stretches == nullptr) {
         continue;  // nothing to add
       }
-      feature_columns<kGradient, kReach>(pass, rows, i, column, count, g);
+      feature_columns<kGradient, kReach>(pass, rows, i, codes_end, column, count, g);
       if (has_next) {
         expect<kReach>(pass, i + 1, column + half, count - half);
       }
@@ -250,6 +266,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace crossloom::architectures::kernels {
 
+HWY_EXPORT(PanelColumns);
 HWY_EXPORT(RunFloat);
 HWY_EXPORT(RunHalf);
 HWY_EXPORT(RunDouble);
@@ -291,6 +308,8 @@ void check(const FeaturePass& pass) {
     }
   }
   CROSSLOOM_CHECK(pass.rows.stride(1) == 1, "columns must be contiguous");
+  CROSSLOOM_CHECK(!pass.panels.defined() || pass.panels.numel() == pass.rows.numel(),
+                  "panels of other rows");
   CROSSLOOM_CHECK(!pass.gradient.defined() || pass.stretches == nullptr,
                   "a gradient has one destination");
   CROSSLOOM_CHECK(pass.gradient.defined() || pass.stretches != nullptr || pass.table.defined(),
@@ -307,6 +326,7 @@ PassView<Real, Stored> view(const FeaturePass& pass) {
           .weight = pass.lists.weight.const_data_ptr<Real>(),
           .rows = pass.rows.const_data_ptr<Real>(),
           .rows_stride = pass.rows.stride(0),
+          .panels = data_or_null<Real>(pass.panels),
           .tokens = pass.rows.size(0),
           .columns = pass.rows.size(1),
           .gradient = mutable_data_or_null<Real>(pass.gradient),
@@ -335,7 +355,34 @@ void run_typed(const std::vector<FeaturePass>& passes) {
   });
 }
 
+template <typename Real>
+void fill_panels(const at::Tensor& rows, int64_t panel, const at::Tensor& panels) {
+  const int64_t tokens = rows.size(0);
+  const int64_t columns = rows.size(1);
+  for_token_ranges(tokens, [&](Range range) {
+    const int64_t count = range.last - range.first;
+    const Real* from = rows.const_data_ptr<Real>() + range.first * rows.stride(0);
+    Real* to = panels.mutable_data_ptr<Real>();
+    for (int64_t column = 0; column < columns; column += panel) {
+      const int64_t width = std::min(panel, columns - column);
+      copy_columns(from + column, rows.stride(0), count, width,
+                   to + tokens * column + range.first * width, width);
+    }
+  });
+}
+
 }  // namespace
+
+at::Tensor panels_of(const at::Tensor& rows) {
+  check_shape(rows, {-1, -1}, "rows");
+  CROSSLOOM_CHECK(rows.stride(1) == 1, "columns must be contiguous");
+  const at::Tensor panels = at::empty({rows.numel()}, rows.options());
+  const int64_t panel =
+      HWY_DYNAMIC_DISPATCH(PanelColumns)(rows.size(0), static_cast<int64_t>(rows.element_size()));
+  dispatch_real(rows.scalar_type(),
+                [&](auto real) { fill_panels<decltype(real)>(rows, panel, panels); });
+  return panels;
+}
 
 void run_feature_passes(const std::vector<FeaturePass>& passes) {
   if (passes.empty()) {

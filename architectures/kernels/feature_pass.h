@@ -9,8 +9,9 @@
 // no gradient. S is the table itself (gradients of decoder norms), or
 // without one a row for all features (what every token adds).
 //
-// Columns go in panels, so that rows' panel stays in the L2 cache while all features pass; tokens
-// are added in ascending order, and a feature has one writer: the bits do not depend on threads.
+// Columns go in panels, so that rows' panel stays in the L2 cache while all features pass, and the
+// rows of the next tokens are asked for while one is worked on; tokens are added in ascending
+// order, and a feature has one writer: the bits do not depend on threads.
 #pragma once
 
 #include <vector>
@@ -23,6 +24,7 @@ namespace crossloom::architectures::kernels {
 struct FeaturePass {
   const FeatureLists& lists;
   at::Tensor rows;         // [T, d], unit column stride
+  at::Tensor panels{};     // panels_of(rows), worth making for rows of several passes
   at::Tensor gradient{};   // [F, d], g is added to it; undefined: g goes to `stretches`, if any
   at::Tensor table{};      // [F, d], may be bfloat16; undefined: no reach
   at::Tensor reach{};      // [nnz] in the lists' order
@@ -32,6 +34,10 @@ struct FeaturePass {
   int64_t first_element = 0;  // of the stretches' parameter: where feature 0's column 0 is
   int64_t row_stride = 0;     // elements from a feature's row to the next one's
 };
+
+/// `rows` [T, d] laid out anew, flat [T · d]: the columns that a pass takes at once lie together
+/// for all tokens, a panel after a panel.
+at::Tensor panels_of(const at::Tensor& rows);
 
 /// All features of all passes, in parallel; the passes share their lists' offsets. Every feature is
 /// delivered once per pass, also one without codes.

@@ -1,5 +1,6 @@
 // For files that Highway compiles once per instruction set: loads of stored numbers as the numbers
-// that are computed with, and unrolled loops. Included again for every target.
+// that are computed with, and loops whose vectors stay in registers. Included again for every
+// target.
 #if defined(CROSSLOOM_LOAD_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CROSSLOOM_LOAD_INL_H
 #undef CROSSLOOM_LOAD_INL_H
@@ -30,6 +31,16 @@ HWY_INLINE hn::Vec<Tag> load_as(Tag d, const hwy::bfloat16_t* from) {
   const hn::RebindToUnsigned<Tag> word;
   const auto bits = hn::LoadU(half, reinterpret_cast<const uint16_t*>(from));
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(word, bits)));
+}
+
+/// The vector as it is, in a register: a compiler that sees a loaded vector used twice may read it
+/// from memory twice, which costs where loads are what a loop waits for.
+template <typename Vector>
+HWY_INLINE Vector in_register(Vector vector) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR
+  asm("" : "+v"(vector.raw));
+#endif
+  return vector;
 }
 
 }  // namespace crossloom::HWY_NAMESPACE

@@ -17,6 +17,7 @@ FeaturePass by_feature(const WeightPass& pass) {
   const SparseTerm& term = pass.sparse.front();
   return {.lists = *term.lists,
           .rows = term.rows,
+          .panels = term.panels,
           .gradient = pass.gradient,
           .table = pass.table,
           .reach = term.reach,
@@ -58,6 +59,7 @@ void add_block(const WeightPass& pass, int64_t begin, const at::Tensor& block) {
     const FeatureLists lists = cut_lists(*term.lists, begin, count);
     run_feature_passes({{.lists = lists,
                          .rows = term.rows,
+                         .panels = term.panels,
                          .gradient = block,
                          .table = term.reach.defined() ? table : at::Tensor(),
                          .reach = term.reach}});

@@ -18,8 +18,9 @@ namespace crossloom::architectures::kernels {
 
 struct SparseTerm {
   const FeatureLists* lists;
-  at::Tensor rows;     // [T, d], unit column stride
-  at::Tensor reach{};  // [nnz] in the lists' order; undefined: not wanted
+  at::Tensor rows;      // [T, d], unit column stride
+  at::Tensor reach{};   // [nnz] in the lists' order; undefined: not wanted
+  at::Tensor panels{};  // panels_of(rows); may be undefined
 };
 
 struct DenseTerm {

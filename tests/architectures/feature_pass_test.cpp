@@ -136,6 +136,30 @@ TEST_P(FeaturePasses, WithoutGradientGiveTheSameReach) {
   }
 }
 
+TEST_P(FeaturePasses, OverPanelsGiveTheSameBits) {
+  for (const Case& c : kCases) {
+    const LayerCodes codes = crossloom::test::random_codes(c, 1, GetParam());
+    const at::Tensor rows = strided(c.tokens, c.columns, 2, GetParam());
+    const at::Tensor table = strided(c.features, c.columns, 5, GetParam());
+    const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
+    std::vector<at::Tensor> gradients;
+    std::vector<at::Tensor> reaches;
+    for (const at::Tensor& panels : {at::Tensor(), kernels::panels_of(rows)}) {
+      gradients.push_back(at::zeros({c.features, c.columns}, GetParam()));
+      reaches.push_back(at::zeros_like(codes.value));
+      const at::Tensor read = panels.defined() ? at::zeros_like(rows) : rows;  // shapes only
+      kernels::run_feature_passes({{.lists = lists,
+                                    .rows = read,
+                                    .panels = panels,
+                                    .gradient = gradients.back(),
+                                    .table = table,
+                                    .reach = reaches.back()}});
+    }
+    EXPECT_TRUE(same_bits(gradients[0], gradients[1]));
+    EXPECT_TRUE(same_bits(reaches[0], reaches[1]));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, FeaturePasses, ::testing::Values(at::kFloat, at::kDouble));
 
 /// A table in bfloat16 counts as the float32 table of the same numbers, bit for bit.
