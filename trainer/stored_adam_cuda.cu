@@ -4,8 +4,9 @@
 //
 //   w ← w − step_size · m / (max(√v, |m| / √C) · root + ε)        1/C = smallest_second
 //
-// 16 threads have a block of 64 elements, four each, and find its scales by shuffles. A function of
-// element and key alone: the bits do not depend on how stretches are cut.
+// 16 threads have a block of 64 elements, four each, and find its scales by shuffles; without a
+// gradient a block of bytes keeps its codes. A function of element, its block's beginning and key:
+// the bits do not depend on how stretches are cut.
 #include "architectures/kernels/launch_cuda.cuh"
 #include "trainer/adam_cuda.h"
 #include "trainer/state_block.h"
@@ -19,7 +20,7 @@ namespace kernels = architectures::kernels;
 constexpr int kThreads = 256;
 constexpr int kCount = 4;  // elements of a thread
 constexpr int kThreadsOfBlock = static_cast<int>(kStateBlock) / kCount;
-constexpr float kTiny = 1e-30F;  // below what a quotient's divisor matters
+constexpr float kTiny = 1e-27F;  // below what a squared gradient, a moment or a divisor matters
 
 /// One thread's elements: `live` of them from `begin` of the stretch, in state block `block`.
 struct Elements {
@@ -70,16 +71,26 @@ __device__ void load_stored(const void* from, const float* scales, const Element
   }
 }
 
-/// All threads of the warp take part. `random`: 16 bits of each element.
+/// All threads of the warp take part. `silent`: the block has no gradient, a moment shrinks by
+/// `beta`.
 template <typename Number>
-__device__ void store_stored(const float (&values)[kCount], const uint32_t (&random)[kCount],
-                             void* to, float* scales, const Elements& own) {
+__device__ void store_stored(const float (&values)[kCount], const Random (&random)[kCount],
+                             bool silent, float beta, void* to, float* scales,
+                             const Elements& own) {
   float per_unit = 0.0F;
   if constexpr (Number::kScaled) {
-    const float scale = largest_of_block(values);
-    per_unit = scale > 0.0F ? __fdiv_rn(Number::kMost, scale) : 0.0F;
+    float scale = largest_of_block(values);
+    if (silent && own.live > 0) {
+      const float old = scales[own.block];
+      scale = old > kTiny ? __fmul_rn(old, beta) : 0.0F;
+    }
+    per_unit = scale > kTiny ? __fdiv_rn(Number::kMost, scale) : 0.0F;
+    __syncwarp();  // the block's threads have read the old scale
     if (own.live > 0 && threadIdx.x % kThreadsOfBlock == 0) {
       scales[own.block] = scale;
+    }
+    if (silent) {
+      return;
     }
   }
   kernels::Columns<typename Number::Stored, kCount> stored{};
@@ -90,14 +101,14 @@ __device__ void store_stored(const float (&values)[kCount], const uint32_t (&ran
   kernels::store_columns(stored, static_cast<typename Number::Stored*>(to) + own.begin, own.live);
 }
 
-/// Moments and the weight's move of one element. w, m and v: before; m and v then after; the move
-/// is returned. Without a first moment m is the gradient.
+/// Moments and the weight's move of one element. m and v: before, then after; the move is
+/// returned. Without a first moment m is the gradient.
 __device__ float update_moments(float gradient, bool has_first, const CudaStoredAdam& c, float& m,
                                 float& v) {
   const CudaAdam& adam = c.adam;
   const float g = __fmul_rn(gradient, adam.scale);
   m = has_first ? fmaf(adam.beta1, m, __fmul_rn(adam.rest1, g)) : g;
-  v = fmaf(adam.beta2, v, __fmul_rn(__fmul_rn(adam.rest2, g), g));
+  v = fmaf(__fmul_rn(adam.rest2, g), g, fmaf(adam.beta2, v, kTiny));
   const float root = fmaxf(__fsqrt_rn(v), __fmul_rn(fabsf(m), __fsqrt_rn(c.smallest_second)));
   const float below = fmaf(root, adam.root, adam.epsilon);
   return __fdiv_rn(__fmul_rn(adam.step_size, m), fmaxf(below, kTiny));
@@ -119,21 +130,23 @@ __global__ void __launch_bounds__(kThreads)
   if (has_first) {
     load_stored<First>(work.first, work.first_scales, own, m);
   }
-  uint32_t of_weight[kCount];
-  uint32_t of_first[kCount];
-  uint32_t of_second[kCount];
+  const bool silent = Second::kScaled && largest_of_block(g) == 0.0F;
+  const int place = static_cast<int>(threadIdx.x) % kThreadsOfBlock * kCount;
+  Random of_weight[kCount];
+  Random of_first[kCount];
+  Random of_second[kCount];
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
     w[i] = __fsub_rn(w[i], update_moments(g[i], has_first, c, m[i], v[i]));
-    const uint32_t bits = random_bits(c.key, work.element + own.begin + i);
-    of_weight[i] = weight_bits(bits);
-    of_first[i] = first_bits(bits);
-    of_second[i] = second_bits(bits);
+    const uint32_t bits = random_bits(c.key, work.element + own.begin - place, place + i);
+    of_weight[i] = for_weight(bits);
+    of_first[i] = for_first(bits);
+    of_second[i] = for_second(bits);
   }
-  store_stored<Weight>(w, of_weight, work.weights, nullptr, own);
-  store_stored<Second>(v, of_second, work.second, work.second_scales, own);
+  store_stored<Weight>(w, of_weight, false, 1.0F, work.weights, nullptr, own);
+  store_stored<Second>(v, of_second, silent, c.adam.beta2, work.second, work.second_scales, own);
   if (has_first) {
-    store_stored<First>(m, of_first, work.first, work.first_scales, own);
+    store_stored<First>(m, of_first, silent, c.adam.beta1, work.first, work.first_scales, own);
   }
 }
 

@@ -1,12 +1,14 @@
 // Adam on stretches whose weights or moments are stored in fewer bytes than float32, one pass:
 // decode, update in float32, encode. What is stored is rounded stochastically, so that updates
 // smaller than the spacing of stored numbers count in the mean; the random bits are a function of
-// (key, element) alone, so the result depends neither on threads nor on how stretches are cut.
+// (key, element) and where its state block begins, so the result depends neither on threads nor on
+// how stretches are cut.
 //
 //   bfloat16   the upper half of a float32, 16 random bits added below
 //   8 bits     blocks of 64 elements along a row with the float32 scale s = largest magnitude:
 //              m = s · sign(q) (q/127)²,  q in −127 … 127;   v = s · (q/255)⁴,  q in 0 … 255
-//              (small ones keep a relative precision; rounding is unbiased in m and v themselves)
+//              (small ones keep a relative precision; rounding is unbiased in m and v themselves);
+//              without a gradient a block's codes stay, and only its scales shrink by β₁ and β₂
 //
 // 8-bit moments can break what holds for exact ones, m² ≤ C v with C = (1−β₁)² / ((1−β₂)(1−β₁²/β₂))
 // (Cauchy–Schwarz over the gradients' weights); the update uses max(v, m²/C), so that a v that was

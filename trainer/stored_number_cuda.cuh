@@ -16,35 +16,42 @@
 
 namespace crossloom::trainer {
 
-/// An element's random bits under a key, the same on the CPU: an integer hash (multiply and shift,
-/// twice) of its number.
-__device__ inline uint32_t random_bits(uint64_t key, int64_t element) {
-  const auto number = static_cast<uint64_t>(element);
-  const auto high = static_cast<uint32_t>(number >> 32);
-  uint32_t x =
-      static_cast<uint32_t>(number) ^ (static_cast<uint32_t>(key >> 32) ^ (high * 0x9E3779B9U));
-  x += static_cast<uint32_t>(key);
-  x = (x ^ (x >> 16)) * 0x7FEB352DU;
-  x = (x ^ (x >> 15)) * 0x846CA68BU;
-  return x ^ (x >> 16);
+/// Random bits of the element at `place` of the state block that begins with `block_element`, the
+/// same on the CPU: a 64-bit mix of the block's first number under the key, and an integer hash.
+__device__ inline uint32_t random_bits(uint64_t key, int64_t block_element, int place) {
+  uint64_t seed = key + static_cast<uint64_t>(block_element) * 0x9E3779B97F4A7C15U;
+  seed = (seed ^ (seed >> 30)) * 0xBF58476D1CE4E5B9U;
+  seed = (seed ^ (seed >> 27)) * 0x94D049BB133111EBU;
+  uint32_t x = static_cast<uint32_t>((seed ^ (seed >> 31)) >> 32) + static_cast<uint32_t>(place);
+  x *= 0x7FEB352DU;
+  x ^= x >> 15;
+  return x * 0x846CA68BU;
 }
 
-/// Which 16 of an element's random bits weight, first and second moment round by.
-__device__ inline uint32_t weight_bits(uint32_t bits) {
-  return bits & 0xFFFFU;
+/// What a number is rounded by: 16 bits in bfloat16, a number in [1, 2) in bytes.
+struct Random {
+  uint32_t half;
+  float from_one;
+};
+__device__ inline float number_from_one(uint32_t bits) {
+  return __uint_as_float((bits & 0x007FFFFFU) | 0x3F800000U);
 }
-__device__ inline uint32_t first_bits(uint32_t bits) {
-  return bits >> 16;
+__device__ inline Random for_weight(uint32_t bits) {
+  return {bits >> 16, number_from_one(bits)};
 }
-__device__ inline uint32_t second_bits(uint32_t bits) {
-  return (bits >> 8) & 0xFFFFU;
+__device__ inline Random for_first(uint32_t bits) {
+  return {bits & 0xFFFFU, number_from_one(bits)};
+}
+__device__ inline Random for_second(uint32_t bits) {
+  return {(bits >> 8) & 0xFFFFU, number_from_one(bits)};
 }
 
 /// `below` or the code after it, which stand for base and next: up where
 /// random · (next − base) < value − base.
 __device__ inline float chosen_code(float below, float base, float next, float value,
-                                    uint32_t random, float largest) {
-  const float bar = __fmul_rn(__fmul_rn(static_cast<float>(random), 0x1p-16F), next - base);
+                                    const Random& random, float largest) {
+  const float gap = next - base;
+  const float bar = fmaf(random.from_one, gap, -gap);
   return fminf(below + (bar < value - base ? 1.0F : 0.0F), largest);
 }
 
@@ -53,7 +60,7 @@ struct FloatNumber {
   static constexpr bool kScaled = false;
 
   static __device__ float decode(uint32_t bits, float /*unit*/) { return __uint_as_float(bits); }
-  static __device__ uint32_t encode(float value, float /*per_unit*/, uint32_t /*random*/) {
+  static __device__ uint32_t encode(float value, float /*per_unit*/, const Random& /*random*/) {
     return __float_as_uint(value);
   }
 };
@@ -65,8 +72,8 @@ struct HalfNumber {
   static __device__ float decode(uint32_t bits, float /*unit*/) {
     return __uint_as_float(bits << 16);
   }
-  static __device__ uint32_t encode(float value, float /*per_unit*/, uint32_t random) {
-    return (__float_as_uint(value) + random) >> 16;
+  static __device__ uint32_t encode(float value, float /*per_unit*/, const Random& random) {
+    return (__float_as_uint(value) + random.half) >> 16;
   }
 };
 
@@ -80,7 +87,7 @@ struct SignedByte {
     const auto q = static_cast<float>(static_cast<int8_t>(bits));
     return __fmul_rn(unit, __fmul_rn(q, fabsf(q)));
   }
-  static __device__ uint32_t encode(float value, float per_unit, uint32_t random) {
+  static __device__ uint32_t encode(float value, float per_unit, const Random& random) {
     const float square = __fmul_rn(fabsf(value), per_unit);
     const float below = floorf(__fsqrt_rn(square));
     const float next = below + 1.0F;
@@ -101,7 +108,7 @@ struct UnsignedByte {
     const float square = __fmul_rn(q, q);
     return __fmul_rn(unit, __fmul_rn(square, square));
   }
-  static __device__ uint32_t encode(float value, float per_unit, uint32_t random) {
+  static __device__ uint32_t encode(float value, float per_unit, const Random& random) {
     const float fourth = __fmul_rn(value, per_unit);
     const float below = floorf(__fsqrt_rn(__fsqrt_rn(fourth)));
     const float next = below + 1.0F;

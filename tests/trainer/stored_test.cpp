@@ -50,6 +50,15 @@ struct Memory {
             .second_scales = second_scales.mutable_data_ptr<float>() + begin / 64};
   }
 
+  Memory copy() const {
+    Memory other = *this;
+    for (at::Tensor* all :
+         {&other.weights, &other.first, &other.second, &other.first_scales, &other.second_scales}) {
+      *all = all->clone();
+    }
+    return other;
+  }
+
   Stored weight_type, state_type;
   at::Tensor weights, first, second, first_scales, second_scales;
 };
@@ -152,6 +161,44 @@ TEST(StoredKernels, ASecondMomentRoundedToZeroMakesNoStepOfItself) {
     EXPECT_LE(step, 7.5 * c.adam.step_size / c.adam.root);
     EXPECT_TRUE(memory.weights.isfinite().all().item<bool>());
   }
+}
+
+/// What 8-bit moments stand for, float64 [blocks, 64].
+at::Tensor first_numbers(const Memory& memory) {
+  const at::Tensor q = memory.first.to(at::kDouble).view({-1, 64});
+  return q * q.abs() / (127.0 * 127.0) * memory.first_scales.to(at::kDouble).unsqueeze(1);
+}
+at::Tensor second_numbers(const Memory& memory) {
+  const at::Tensor q = memory.second.to(at::kDouble).view({-1, 64});
+  return q.pow(4) / std::pow(255.0, 4) * memory.second_scales.to(at::kDouble).unsqueeze(1);
+}
+
+TEST(StoredKernels, WithoutAGradientCodesStayAndMomentsShrink) {
+  crossloom::test::for_every_instruction_set([] {
+    Memory memory(192, Stored::kFloat, Stored::kByte);
+    at::Tensor g = at::randn({3, 64}, at::kFloat) * 1e-3;
+    const auto c = coefficients(0.01, 5);
+    for (int i = 0; i < 3; ++i) {
+      adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 192, 0, c);
+    }
+    const Memory before = memory.copy();
+    g = at::randn({3, 64}, at::kFloat) * 1e-3;
+    g[1].zero_();
+    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 192, 0, c);
+    const auto middle = [](const at::Tensor& all) { return all.view({3, 64})[1]; };
+    EXPECT_TRUE(at::equal(middle(memory.first), middle(before.first)));
+    EXPECT_TRUE(at::equal(middle(memory.second), middle(before.second)));
+    EXPECT_FALSE(at::equal(memory.second, before.second));
+    const at::Tensor m = first_numbers(before)[1] * 0.9;
+    const at::Tensor v = second_numbers(before)[1] * 0.999;
+    EXPECT_TRUE(at::allclose(first_numbers(memory)[1], m, 1e-6, 0.0));
+    EXPECT_TRUE(at::allclose(second_numbers(memory)[1], v, 1e-6, 0.0));
+    const double smallest = c.smallest_second;
+    const at::Tensor root = at::maximum(v, m.square() * smallest).sqrt();
+    const at::Tensor move = m * c.adam.step_size / (root * c.adam.root + c.adam.epsilon);
+    const at::Tensor moved = (middle(before.weights) - middle(memory.weights)).to(at::kDouble);
+    EXPECT_TRUE(((moved - move).abs() <= 5e-3 * move.abs() + 1e-7).all().item<bool>());
+  });
 }
 
 class FewBytes : public ::testing::TestWithParam<std::string> {
