@@ -6,6 +6,7 @@
 
 #include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/reductions.h"
+#include "architectures/kernels/row_sums.h"
 #include "common/options.h"
 
 namespace crossloom::architectures {
@@ -30,25 +31,6 @@ double sum_over_tokens(int64_t tokens, RowEnergy&& row_energy) {
   return total;
 }
 
-template <typename Real>
-double squared_error_typed(const at::Tensor& y, const at::Tensor& y_hat, double denominator,
-                           const at::Tensor& y_hat_grad) {
-  const int64_t columns = y.size(1);
-  const double scale = 2.0 / denominator;
-  return sum_over_tokens(y.size(0), [&](int64_t t) {
-    const Real* target = y.const_data_ptr<Real>() + t * y.stride(0);
-    const Real* output = y_hat.const_data_ptr<Real>() + t * y_hat.stride(0);
-    Real* grad = y_hat_grad.mutable_data_ptr<Real>() + t * y_hat_grad.stride(0);
-    double sum = 0.0;
-    for (int64_t d = 0; d < columns; ++d) {
-      const double error = static_cast<double>(output[d]) - static_cast<double>(target[d]);
-      sum += error * error;
-      grad[d] = static_cast<Real>(scale * error);
-    }
-    return sum;
-  });
-}
-
 }  // namespace
 
 at::Tensor target_sum(const at::Tensor& y) {
@@ -65,13 +47,8 @@ double centred_energy(const at::Tensor& y, const at::Tensor& mean) {
   kernels::dispatch_real(y.scalar_type(), [&](auto real) {
     using Real = decltype(real);
     energy = sum_over_tokens(y.size(0), [&](int64_t t) {
-      const Real* row = y.const_data_ptr<Real>() + t * y.stride(0);
-      double sum = 0.0;
-      for (int64_t d = 0; d < y.size(1); ++d) {
-        const double deviation = static_cast<double>(row[d]) - centre[d];
-        sum += deviation * deviation;
-      }
-      return sum;
+      return kernels::squared_deviation(y.const_data_ptr<Real>() + t * y.stride(0), centre,
+                                        y.size(1));
     });
   });
   return energy;
@@ -105,7 +82,13 @@ double squared_error_backward(const at::Tensor& y, const at::Tensor& y_hat, doub
   }
   double squared_error = 0.0;
   kernels::dispatch_real(y.scalar_type(), [&](auto real) {
-    squared_error = squared_error_typed<decltype(real)>(y, y_hat, denominator, y_hat_grad);
+    using Real = decltype(real);
+    squared_error = sum_over_tokens(y.size(0), [&](int64_t t) {
+      return kernels::squared_error(y_hat.const_data_ptr<Real>() + t * y_hat.stride(0),
+                                    y.const_data_ptr<Real>() + t * y.stride(0), 2.0 / denominator,
+                                    y.size(1),
+                                    y_hat_grad.mutable_data_ptr<Real>() + t * y_hat_grad.stride(0));
+    });
   });
   return squared_error;
 }
