@@ -150,8 +150,7 @@ void AffineTied::map_backward(const Pair& pair, const LayerCodes& codes,
   at::Tensor(value_grad).add_(scaled);
   const at::Tensor active = codes.value.gt(0);
   const auto add_sums = [&](size_t parameter, const at::Tensor& per_code) {
-    kernels::add_weight_sums(kernels::group_by_feature(codes, per_code * active, shape().features),
-                             sink.gradient(parameter).select(0, ahead));
+    kernels::add_weight_sums(codes, per_code * active, sink.gradient(parameter).select(0, ahead));
   };
   add_sums(scale_number(pair.source), reach * (codes.value + shift));
   add_sums(shift_number(pair.source), scaled);

@@ -1,5 +1,7 @@
 // The backward pass of decoders: what codes reach, and the gradients of tables, biases and norms.
 // Dense codes and sparse ones may mix; a table's gradient is made once, from all sources it serves.
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -62,15 +64,23 @@ struct DecoderTopology::TableBackward {
   at::Tensor merged_reach{};
 };
 
-DecoderTopology::SourceBackward DecoderTopology::start_source(const LayerCodes& codes) const {
-  SourceBackward state{.codes = codes};
-  if (state.is_dense()) {
-    state.reach = at::zeros_like(codes.dense);
-  } else {
-    state.lists = kernels::group_by_feature(codes, codes.value, shape_.features);
-    state.reach = at::zeros_like(codes.value);
+std::vector<DecoderTopology::SourceBackward> DecoderTopology::start_sources(
+    const Codes& codes) const {
+  std::vector<SourceBackward> sources;
+  for (const LayerCodes& layer : codes) {
+    const bool is_dense = layer.dense.defined();
+    sources.push_back(
+        {.codes = layer, .reach = at::zeros_like(is_dense ? layer.dense : layer.value)});
   }
-  return state;
+  at::parallel_for(0, std::ssize(sources), 1, [&](int64_t first, int64_t last) {
+    for (int64_t l = first; l < last; ++l) {
+      SourceBackward& source = sources[static_cast<size_t>(l)];
+      if (!source.is_dense()) {
+        source.lists = kernels::group_by_feature(source.codes, source.codes.value, shape_.features);
+      }
+    }
+  });
+  return sources;
 }
 
 std::vector<int64_t> DecoderTopology::served_sources(int64_t from, int64_t target,
@@ -179,10 +189,7 @@ CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes
                                                ParameterSink& sink) const {
   check_call(codes, columns);
   CROSSLOOM_CHECK(y_grad.size() == codes.size(), "{} layers of y_grad", y_grad.size());
-  std::vector<SourceBackward> sources;
-  for (const LayerCodes& layer : codes) {
-    sources.push_back(start_source(layer));
-  }
+  std::vector<SourceBackward> sources = start_sources(codes);
   const bool any_sparse = !std::ranges::all_of(sources, &SourceBackward::is_dense);
   std::vector<TargetGradient> targets;
   for (const at::Tensor& grad : y_grad) {

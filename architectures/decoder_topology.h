@@ -104,7 +104,7 @@ class DecoderTopology {
   /// Adds what sources ≥ first_source with dense codes write; the sparse ones' writes.
   kernels::DecodeTarget write_dense(int64_t first_source, int64_t target, const Codes& codes,
                                     ColumnRange columns, const at::Tensor& y_hat) const;
-  SourceBackward start_source(const LayerCodes& codes) const;
+  std::vector<SourceBackward> start_sources(const Codes& codes) const;
   /// All pairs that owner `from` serves: reach into their sources, weight gradients to the sink.
   void owner_backward(int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,
                       const std::vector<TargetGradient>& y_grad, ColumnRange columns,

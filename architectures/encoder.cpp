@@ -63,7 +63,6 @@ void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& cod
                        ParameterSink& sink) const {
   check_shape(x, {codes.tokens(), shape_.width}, "x");
   const at::Tensor bias_grad = sink.gradient(bias_number(layer));  // [F]
-  const auto lists = kernels::group_by_feature(codes, pre_grad, shape_.features);
   GradientStretches* stretches = sink.stretches(weight_number(layer));
   kernels::WeightPass pass{
       .gradient = stretches == nullptr ? sink.gradient(weight_number(layer)) : at::Tensor(),
@@ -72,13 +71,15 @@ void Encoder::backward(int64_t layer, const at::Tensor& x, const LayerCodes& cod
           everywhere.defined() ? kernels::column_sums(x).to(x.scalar_type()) : at::Tensor(),  // [D]
       .stretches = stretches,
       .row_stride = shape_.width};
+  kernels::FeatureLists lists;
   if (codes.dense.defined()) {
     pass.dense.push_back({kernels::densify(codes, pre_grad, shape_.features), x});
   } else {
+    lists = kernels::group_by_feature(codes, pre_grad, shape_.features);
     pass.sparse.push_back({&lists, x});
   }
   kernels::run_weight_passes({pass});
-  kernels::add_weight_sums(lists, bias_grad);
+  kernels::add_weight_sums(codes, pre_grad, bias_grad);
   if (everywhere.defined()) {
     at::Tensor(bias_grad).add_(everywhere, static_cast<double>(codes.tokens()));
   }

@@ -18,7 +18,7 @@ SparsityTerm tanh_penalty(const Codes& codes, const std::vector<at::Tensor>& nor
     if (through_norms) {
       const at::Tensor per_code = (slope * layer.value).mul_(weight * scale);
       const at::Tensor sums = at::zeros_like(norms[l]);
-      kernels::add_weight_sums(kernels::group_by_feature(layer, per_code, norms[l].size(0)), sums);
+      kernels::add_weight_sums(layer, per_code, sums);
       term.norm_grad.push_back(at::where(norms[l].gt(0), sums / norms[l], at::zeros_like(sums)));
     }
   }

@@ -72,14 +72,14 @@ void fill_merged(const std::vector<const FeatureLists*>& parts, const FeatureLis
 }
 
 template <typename Real>
-void add_sums_typed(const FeatureLists& lists, const at::Tensor& bias_grad) {
-  const auto* offsets = lists.offsets.const_data_ptr<int64_t>();
-  const Real* weight = lists.weight.const_data_ptr<Real>();
-  Real* out = bias_grad.mutable_data_ptr<Real>();
-  for (int64_t i = 0; i + 1 < lists.offsets.size(0); ++i) {
-    for (int64_t j = offsets[i]; j < offsets[i + 1]; ++j) {
-      out[i] += weight[j];
-    }
+void add_sums_typed(const LayerCodes& codes, const at::Tensor& weight, const at::Tensor& sums) {
+  const auto* index = codes.index.const_data_ptr<int32_t>();
+  const Real* from = weight.const_data_ptr<Real>();
+  const int64_t features = sums.size(0);
+  Real* out = sums.mutable_data_ptr<Real>();
+  for (int64_t j = 0; j < codes.count(); ++j) {
+    CROSSLOOM_CHECK(index[j] >= 0 && index[j] < features, "feature {} of {}", index[j], features);
+    out[index[j]] += from[j];
   }
 }
 
@@ -141,10 +141,12 @@ void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>&
   });
 }
 
-void add_weight_sums(const FeatureLists& lists, const at::Tensor& bias_grad) {
-  check_shape(bias_grad, {lists.offsets.size(0) - 1}, "bias_grad");
-  dispatch_real(bias_grad.scalar_type(),
-                [&](auto real) { add_sums_typed<decltype(real)>(lists, bias_grad); });
+void add_weight_sums(const LayerCodes& codes, const at::Tensor& weight, const at::Tensor& sums) {
+  check_shape(weight, {codes.count()}, "weight");
+  CROSSLOOM_CHECK(weight.is_contiguous() && codes.index.is_contiguous() && sums.is_contiguous(),
+                  "codes and sums must be contiguous");
+  dispatch_real(sums.scalar_type(),
+                [&](auto real) { add_sums_typed<decltype(real)>(codes, weight, sums); });
 }
 
 }  // namespace crossloom::architectures::kernels

@@ -29,7 +29,7 @@ FeatureLists merge_lists(const std::vector<const FeatureLists*>& parts);
 /// equal in work, which a feature has by itself and for each of its codes.
 void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>& body);
 
-/// bias_grad [F] += Σ_{t: i active} weight_{t,i}, tokens ascending.
-void add_weight_sums(const FeatureLists& lists, const at::Tensor& bias_grad);
+/// sums [F] += Σ_{t: i active} weight_{t,i}, tokens ascending; weight [nnz] in the codes' order.
+void add_weight_sums(const LayerCodes& codes, const at::Tensor& weight, const at::Tensor& sums);
 
 }  // namespace crossloom::architectures::kernels

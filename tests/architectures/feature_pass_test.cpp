@@ -50,7 +50,7 @@ TEST_P(FeaturePasses, EqualDenseProducts) {
                              reach_of(rows, table, matrix).plus(matrix.ne(0))),
               rounding());
     const at::Tensor bias = at::zeros({c.features}, GetParam());
-    kernels::add_weight_sums(lists, bias);
+    kernels::add_weight_sums(codes, codes.value, bias);
     EXPECT_LE(relative_error(bias.unsqueeze(0), Product(at::ones({1, c.tokens}), matrix)),
               rounding());
   }
