@@ -92,6 +92,16 @@ TEST(StoredKernels, InFloat32IsAdamToThreeDigits) {
   });
 }
 
+/// What 8-bit moments stand for, float64 [blocks, 64].
+at::Tensor first_numbers(const Memory& memory) {
+  const at::Tensor q = memory.first.to(at::kDouble).view({-1, 64});
+  return q * q.abs() / (127.0 * 127.0) * memory.first_scales.to(at::kDouble).unsqueeze(1);
+}
+at::Tensor second_numbers(const Memory& memory) {
+  const at::Tensor q = memory.second.to(at::kDouble).view({-1, 64});
+  return q.pow(4) / std::pow(255.0, 4) * memory.second_scales.to(at::kDouble).unsqueeze(1);
+}
+
 /// Many elements with the same true numbers: the mean of what is stored is the number.
 TEST(StoredKernels, RoundingIsUnbiased) {
   constexpr int64_t kCount = 1 << 16;
@@ -112,14 +122,9 @@ TEST(StoredKernels, RoundingIsUnbiased) {
     if (state == Stored::kFloat) {
       continue;
     }
-    at::Tensor first = memory.first.to(at::kDouble);
-    at::Tensor second = memory.second.to(at::kDouble);
-    if (state == Stored::kByte) {
-      first = first * first.abs() / (127.0 * 127.0);
-      first = first.view({-1, 64}) * memory.first_scales.to(at::kDouble).unsqueeze(1);
-      second = second.pow(4) / std::pow(255.0, 4);
-      second = second.view({-1, 64}) * memory.second_scales.to(at::kDouble).unsqueeze(1);
-    }
+    const bool bytes = state == Stored::kByte;
+    const at::Tensor first = bytes ? first_numbers(memory) : memory.first.to(at::kDouble);
+    const at::Tensor second = bytes ? second_numbers(memory) : memory.second.to(at::kDouble);
     EXPECT_NEAR(rest(first).mean().item<double>(), m, 2e-3 * m);
     EXPECT_NEAR(rest(second).mean().item<double>(), v, 2e-3 * v);
     // Neighbouring codes are 2/q (q 70) and 4/q (q 140) apart, 3 %, or 2⁻⁸ in bfloat16.
@@ -161,16 +166,6 @@ TEST(StoredKernels, ASecondMomentRoundedToZeroMakesNoStepOfItself) {
     EXPECT_LE(step, 7.5 * c.adam.step_size / c.adam.root);
     EXPECT_TRUE(memory.weights.isfinite().all().item<bool>());
   }
-}
-
-/// What 8-bit moments stand for, float64 [blocks, 64].
-at::Tensor first_numbers(const Memory& memory) {
-  const at::Tensor q = memory.first.to(at::kDouble).view({-1, 64});
-  return q * q.abs() / (127.0 * 127.0) * memory.first_scales.to(at::kDouble).unsqueeze(1);
-}
-at::Tensor second_numbers(const Memory& memory) {
-  const at::Tensor q = memory.second.to(at::kDouble).view({-1, 64});
-  return q.pow(4) / std::pow(255.0, 4) * memory.second_scales.to(at::kDouble).unsqueeze(1);
 }
 
 TEST(StoredKernels, WithoutAGradientCodesStayAndMomentsShrink) {
