@@ -18,7 +18,7 @@ class TopK final : public Activation {
   /// At most K candidates per token, all positive.
   Candidates propose(int64_t layer, const at::Tensor& h, int64_t first_feature,
                      Watch watch) const override;
-  /// Through bfloat16 products where that is faster (kernels/screened_topk.h).
+  /// Through products of bytes where that is faster (kernels/screened_topk.h).
   Candidates propose_from(int64_t layer, const EncoderProduct& product, Watch watch) const override;
   /// The K best of each row.
   LayerCodes filter(int64_t layer, const Candidates& merged,

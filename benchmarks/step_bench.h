@@ -8,9 +8,8 @@
 //     decode backward     4 T·pairs·K·D + update of decoders
 //     encode backward     2 T L K D + update of encoders
 //
-// The floor counts every product
-// at the rate of a dense one, so a sparse step cannot reach it; the encoder's bfloat16 screen can
-// beat its part. Blocks of steps alternate between the two sides; a block during which the noise
+// The floor counts every product at the rate of a dense float32 one, so a sparse step cannot reach
+// it; the encoder's screen by products of bytes can beat its part. Blocks of steps alternate between the two sides; a block during which the noise
 // probe fell is discarded.
 #pragma once
 

@@ -1,6 +1,6 @@
 // For files that Highway compiles once per instruction set: loads of stored numbers as the numbers
-// that are computed with, and loops whose vectors stay in registers. Included again for every
-// target.
+// that are computed with, loops over an array, and loops whose vectors stay in registers. Included
+// again for every target.
 #if defined(CROSSLOOM_LOAD_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CROSSLOOM_LOAD_INL_H
 #undef CROSSLOOM_LOAD_INL_H
@@ -31,6 +31,21 @@ HWY_INLINE hn::Vec<Tag> load_as(Tag d, const hwy::bfloat16_t* from) {
   const hn::RebindToUnsigned<Tag> word;
   const auto bits = hn::LoadU(half, reinterpret_cast<const uint16_t*>(from));
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(word, bits)));
+}
+
+/// Calls body(first, is_new) on float32 vectors that cover [0, count), count ≥ lanes: the last one
+/// begins early enough to fit, and its mask leaves out what the one before held.
+template <typename Body>
+HWY_INLINE void for_vectors(int64_t count, Body&& body) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    body(i, hn::FirstN(d, static_cast<size_t>(lanes)));
+  }
+  if (i < count) {
+    body(count - lanes, hn::Not(hn::FirstN(d, static_cast<size_t>(lanes - (count - i)))));
+  }
 }
 
 /// The vector as it is, in a register: a compiler that sees a loaded vector used twice may read it

@@ -6,139 +6,137 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include <algorithm>
-#include <functional>
+#include <cmath>
+
+#include "architectures/kernels/load-inl.h"
+#include "architectures/kernels/scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::architectures::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+using crossloom::HWY_NAMESPACE::for_vectors;
 using Floats = hn::ScalableTag<float>;
 using Vector = hn::Vec<Floats>;
 
-constexpr float kProductRounding = 0x1p-8F;
-constexpr float kSumRounding = 0x1p-22F;  // of s + b, and of whoever computes h in float32
-constexpr float kSlack = 1.0001F;         // the bound's own float32 arithmetic
+constexpr float kSlack = 1.0001F;  // the bound's own float32 arithmetic
+constexpr int kMostHalvings = 20;  // of the interval that a bar lies in
 
-/// bfloat16 [lanes] → float32.
-HWY_INLINE Vector widen(const uint16_t* from) {
+/// e of the tokens [t, t + lanes).
+HWY_INLINE Vector estimate(const ScreenTokens& tokens, const ScreenFeature& feature, int64_t t) {
   const Floats d;
-  const hn::Rebind<uint16_t, Floats> half;
-  const hn::RebindToUnsigned<Floats> word;
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(word, hn::LoadU(half, from))));
+  const auto whole = hn::LoadU(hn::RebindToSigned<Floats>(), feature.products + t);
+  const Vector step = hn::Mul(hn::LoadU(d, tokens.steps + t), hn::Set(d, feature.step));
+  return hn::MulAdd(hn::ConvertTo(d, whole), step, hn::Set(d, feature.bias));
 }
 
-/// Calls body(first, is_new) on vectors that cover [0, count), count ≥ lanes: the last one begins
-/// early enough to fit, and its mask leaves out what the one before held.
-template <typename Body>
-HWY_INLINE void for_vectors(int64_t count, Body&& body) {
+/// r, given e.
+HWY_INLINE Vector radius(const ScreenTokens& tokens, const ScreenFeature& feature, int64_t t,
+                         Vector e) {
+  const Floats d;
+  Vector sum = hn::Add(hn::Abs(e), hn::Set(d, 2.0F * std::abs(feature.bias)));
+  sum = hn::Mul(sum, hn::Set(d, kFloatRounding));
+  sum = hn::MulAdd(hn::LoadU(d, tokens.errors + t), hn::Set(d, feature.norm), sum);
+  sum = hn::MulAdd(hn::LoadU(d, tokens.norms + t), hn::Set(d, feature.error_norm), sum);
+  return hn::Mul(sum, hn::Set(d, kSlack));
+}
+
+HWY_INLINE hn::Mask<Floats> is_likely(Vector e, const float* bars) {
+  const Floats d;
+  return hn::And(hn::Ge(e, hn::LoadU(d, bars)), hn::Gt(e, hn::Zero(d)));
+}
+
+/// Appends t + lane for the lanes in `in`; returns the new size.
+HWY_INLINE int64_t append(hn::Mask<Floats> in, int64_t t, int32_t* found, int64_t size) {
+  const hn::RebindToSigned<Floats> number;
+  if (hn::AllFalse(Floats(), in)) {
+    return size;
+  }
+  const auto numbers = hn::Iota(number, static_cast<int32_t>(t));
+  const auto mask = hn::RebindMask(number, in);
+  return size + static_cast<int64_t>(hn::CompressStore(numbers, mask, number, found + size));
+}
+
+void RaiseToEstimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima) {
+  const Floats d;
+  for_vectors(tokens.count, [&](int64_t t, auto /*is_new*/) {
+    const Vector most = hn::Max(hn::LoadU(d, maxima + t), estimate(tokens, feature, t));
+    hn::StoreU(most, d, maxima + t);
+  });
+}
+
+/// How many of the groups' maxima, a vector each, reach `bar`; lane by lane, as floats.
+HWY_INLINE Vector count_from(const float* HWY_RESTRICT maxima, int64_t groups, Vector bar) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    body(i, hn::FirstN(d, static_cast<size_t>(lanes)));
+  const Vector one = hn::Set(d, 1.0F);
+  Vector count = hn::Zero(d);
+  for (int64_t g = 0; g < groups; ++g) {
+    const auto in = hn::Ge(hn::Load(d, maxima + g * lanes), bar);
+    count = hn::Add(count, hn::IfThenElseZero(in, one));
   }
-  if (i < count) {
-    body(count - lanes, hn::Not(hn::FirstN(d, static_cast<size_t>(lanes - (count - i)))));
-  }
+  return count;
 }
 
-struct Bounds {
-  Vector centre;
-  Vector radius;
-};
-
-HWY_INLINE Bounds bounds(const ScreenRow& row, int64_t i) {
-  const Floats d;
-  const Vector product = widen(row.products + i);
-  const Vector bias = hn::LoadU(d, row.bias + i);
-  Vector radius = hn::Mul(hn::Abs(product), hn::Set(d, kProductRounding));
-  radius = hn::MulAdd(hn::Abs(bias), hn::Set(d, kSumRounding), radius);
-  radius = hn::MulAdd(hn::LoadU(d, row.norms + i), hn::Set(d, row.input_error), radius);
-  radius = hn::MulAdd(hn::LoadU(d, row.error_norms + i), hn::Set(d, row.input_norm), radius);
-  return {hn::Add(product, bias), hn::Mul(radius, hn::Set(d, kSlack))};
-}
-
-RowSquares RoundRowBody(const float* from, int64_t width, uint16_t* to) {
-  const Floats d;
-  const hn::Rebind<uint16_t, Floats> half;
-  const hn::RebindToUnsigned<Floats> word;
-  Vector whole = hn::Zero(d);
-  Vector rounded = hn::Zero(d);
-  Vector error = hn::Zero(d);
-  for_vectors(width, [&](int64_t i, auto is_new) {
-    const Vector value = hn::LoadU(d, from + i);
-    const auto bits = hn::BitCast(word, value);
-    const auto is_odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(word, 1U));
-    const auto top = hn::ShiftRight<16>(hn::Add(bits, hn::Add(is_odd, hn::Set(word, 0x7FFFU))));
-    hn::StoreU(hn::TruncateTo(half, top), half, to + i);
-    const Vector near = hn::IfThenElseZero(is_new, hn::BitCast(d, hn::ShiftLeft<16>(top)));
-    const Vector exact = hn::IfThenElseZero(is_new, value);
-    const Vector gap = hn::Sub(exact, near);
-    whole = hn::MulAdd(exact, exact, whole);
-    rounded = hn::MulAdd(near, near, rounded);
-    error = hn::MulAdd(gap, gap, error);
-  });
-  return {hn::GetLane(hn::SumOfLanes(d, whole)), hn::GetLane(hn::SumOfLanes(d, rounded)),
-          hn::GetLane(hn::SumOfLanes(d, error))};
-}
-
-float RowSquareBody(const uint16_t* row, int64_t width) {
-  Vector sum = hn::Zero(Floats());
-  for_vectors(width, [&](int64_t i, auto is_new) {
-    const Vector value = hn::IfThenElseZero(is_new, widen(row + i));
-    sum = hn::MulAdd(value, value, sum);
-  });
-  return hn::GetLane(hn::SumOfLanes(Floats(), sum));
-}
-
-/// Keeps the `kept` largest of best[0, size) in front; returns the smallest of these.
-float shrink(std::vector<float>& best, int64_t size, int64_t kept) {
-  std::nth_element(best.begin(), best.begin() + (kept - 1), best.begin() + size,
-                   std::greater<float>());
-  return best[static_cast<size_t>(kept - 1)];
-}
-
-/// The `kept`-th largest positive lower bound, 0 where fewer are positive.
-float kth_lower_bound(const ScreenRow& row, int64_t kept, std::vector<float>& best) {
+/// Bisection between 0 and the largest maximum, until few more than `kept` reach the bar.
+HWY_INLINE Vector bar_of(const float* HWY_RESTRICT maxima, int64_t groups, int64_t kept) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t room = 4 * kept + lanes;
-  if (static_cast<int64_t>(best.size()) < room + lanes) {
-    best.resize(static_cast<size_t>(room + lanes));
+  const Vector fewest = hn::Set(d, static_cast<float>(kept));
+  const Vector enough = hn::Set(d, static_cast<float>(kept + kept / 8));
+  Vector high = hn::Zero(d);
+  for (int64_t g = 0; g < groups; ++g) {
+    high = hn::Max(high, hn::Load(d, maxima + g * lanes));
   }
-  int64_t size = 0;
-  float bar = 0.0F;
-  for_vectors(row.count, [&](int64_t i, auto is_new) {
-    const Bounds entry = bounds(row, i);
-    const Vector lower = hn::Sub(entry.centre, entry.radius);
-    const auto above = hn::And(hn::Gt(lower, hn::Set(d, bar)), is_new);
-    if (!hn::AllFalse(d, above)) {
-      size += static_cast<int64_t>(hn::CompressStore(lower, above, d, best.data() + size));
-      if (size >= room) {
-        bar = shrink(best, size, kept);
-        size = kept;
-      }
+  Vector low = hn::Zero(d);
+  for (int i = 0; i < kMostHalvings; ++i) {
+    const Vector middle = hn::Mul(hn::Add(low, high), hn::Set(d, 0.5F));
+    const Vector count = count_from(maxima, groups, middle);
+    const auto holds = hn::Ge(count, fewest);
+    low = hn::IfThenElse(holds, middle, low);
+    // Where few enough reach the bar it has been found.
+    const auto found = hn::And(holds, hn::Le(count, enough));
+    high = hn::IfThenElse(found, low, hn::IfThenElse(holds, high, middle));
+    if (hn::AllTrue(d, hn::Eq(low, high))) {
+      break;
     }
-  });
-  return size >= kept ? shrink(best, size, kept) : 0.0F;
+  }
+  return low;
 }
 
-int64_t ScreenRowBody(const ScreenRow& row, int64_t kept, std::vector<float>& scratch,
-                      int32_t* places) {
+void BarsFromMaxima(const float* maxima, int64_t groups, int64_t tokens, int64_t kept,
+                    float* bars) {
   const Floats d;
-  const hn::RebindToSigned<Floats> place_tag;
-  const Vector bar = hn::Set(d, kth_lower_bound(row, kept, scratch));
-  int64_t size = 0;
-  for_vectors(row.count, [&](int64_t i, auto is_new) {
-    const Bounds entry = bounds(row, i);
-    const Vector upper = hn::Add(entry.centre, entry.radius);
-    const auto in = hn::And(hn::And(hn::Ge(upper, bar), hn::Gt(upper, hn::Zero(d))), is_new);
-    if (!hn::AllFalse(d, in)) {
-      const auto numbers = hn::Iota(place_tag, static_cast<int32_t>(i));
-      size += static_cast<int64_t>(
-          hn::CompressStore(numbers, hn::RebindMask(place_tag, in), place_tag, places + size));
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  thread_local Scratch<float> scratch;
+  float* together = scratch.of_size(groups * lanes);
+  for_vectors(tokens, [&](int64_t t, auto /*is_new*/) {
+    for (int64_t g = 0; g < groups; ++g) {
+      hn::Store(hn::LoadU(d, maxima + g * tokens + t), d, together + g * lanes);
     }
+    hn::StoreU(bar_of(together, groups, kept), d, bars + t);
+  });
+}
+
+int64_t LikelyTokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+                     int32_t* found) {
+  int64_t size = 0;
+  for_vectors(tokens.count, [&](int64_t t, auto is_new) {
+    const Vector e = estimate(tokens, feature, t);
+    size = append(hn::And(is_likely(e, bars + t), is_new), t, found, size);
+  });
+  return size;
+}
+
+int64_t PossibleTokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+                       const float* least, int32_t* found) {
+  const Floats d;
+  int64_t size = 0;
+  for_vectors(tokens.count, [&](int64_t t, auto is_new) {
+    const Vector e = estimate(tokens, feature, t);
+    const Vector upper = hn::Add(e, radius(tokens, feature, t, e));
+    const auto in = hn::And(hn::Ge(upper, hn::LoadU(d, least + t)), hn::Gt(upper, hn::Zero(d)));
+    size = append(hn::AndNot(is_likely(e, bars + t), hn::And(in, is_new)), t, found, size);
   });
   return size;
 }
@@ -149,21 +147,28 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace crossloom::architectures::kernels {
 
-HWY_EXPORT(RoundRowBody);
-HWY_EXPORT(RowSquareBody);
-HWY_EXPORT(ScreenRowBody);
+HWY_EXPORT(RaiseToEstimates);
+HWY_EXPORT(BarsFromMaxima);
+HWY_EXPORT(LikelyTokens);
+HWY_EXPORT(PossibleTokens);
 
-float row_square(const uint16_t* row, int64_t width) {
-  return HWY_DYNAMIC_DISPATCH(RowSquareBody)(row, width);
+void raise_to_estimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima) {
+  HWY_DYNAMIC_DISPATCH(RaiseToEstimates)(tokens, feature, maxima);
 }
 
-RowSquares round_row(const float* from, int64_t width, uint16_t* to) {
-  return HWY_DYNAMIC_DISPATCH(RoundRowBody)(from, width, to);
+void bars_from_maxima(const float* maxima, int64_t groups, int64_t tokens, int64_t kept,
+                      float* bars) {
+  HWY_DYNAMIC_DISPATCH(BarsFromMaxima)(maxima, groups, tokens, kept, bars);
 }
 
-int64_t screen_row(const ScreenRow& row, int64_t kept, std::vector<float>& scratch,
-                   int32_t* places) {
-  return HWY_DYNAMIC_DISPATCH(ScreenRowBody)(row, kept, scratch, places);
+int64_t likely_tokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+                      int32_t* found) {
+  return HWY_DYNAMIC_DISPATCH(LikelyTokens)(tokens, feature, bars, found);
+}
+
+int64_t possible_tokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+                        const float* least, int32_t* found) {
+  return HWY_DYNAMIC_DISPATCH(PossibleTokens)(tokens, feature, bars, least, found);
 }
 
 }  // namespace crossloom::architectures::kernels

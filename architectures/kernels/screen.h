@@ -1,52 +1,62 @@
 // The screen of the encoder: which pre-activations can be among the K largest of their row, found
-// from bfloat16 products (where they are fast) with a bound that holds, so that nothing that
-// belongs to the K largest is lost. Whoever screens computes the survivors again in float32.
+// from products of bytes with a bound that holds, so that nothing that belongs to the K largest is
+// lost. Whoever screens computes the survivors again in float32.
 //
-// With x̂, ŵ the bfloat16 roundings, s = ŵ·x̂ as a bfloat16 product returns it, h = w·x + b:
+// With x' = (x − m)∘c, w' = w/c and b' = b + w·m (byte_frame.h), x̂ = s_t q_t and ŵ = s_f q_f their
+// bytes (byte_rows.h), and e = s_t s_f (q_t·q_f) + b' the estimate of h = w·x + b = w'·x' + b':
 //
-//   |h − (s + b)| ≤ r,   r = u|s| + ε|b| + a_t ‖ŵ‖ + ‖x‖ ‖w − ŵ‖   (Cauchy–Schwarz)
-//   a_t = ‖x − x̂‖ + γ‖x‖,   u = 2⁻⁸ for the rounding of s,   ε = 2⁻²² and γ = D·ε for float32
+//   w'·x' − ŵ·x̂ = (x' − x̂)·ŵ + x'·(w' − ŵ)
+//   |h − e| ≤ r,   r = a_t n_f + ‖x'‖ ‖w' − ŵ‖ + ε(|e| + 2|b'|)              (Cauchy–Schwarz)
+//   a_t = ‖x' − x̂‖ + γ(‖x'‖ + 2‖m∘c‖),   n_f = max(‖w'‖, ‖ŵ‖)
+//   ε = 2⁻²² and γ = D·ε for everything that is computed in float32: x', w', b', e, h itself
 //
-// The K-th largest lower bound B = s + b − r is exceeded or met by K entries for certain, so an
-// entry whose upper bound s + b + r is below B (or not positive) is out. The norms of the rounding
-// errors are measured, not bounded: for random rows r is about 1/30 of the K-th value, and about
-// 2K entries survive.
+// Given K entries of a row whose exact values are at least B, an entry whose upper bound e + r is
+// below B (or not positive) is out. The K entries are found from maxima: when features are dealt to
+// groups, K groups whose largest estimates are at least β hold K entries that are at least β.
+//
+// Everything goes feature by feature, the tokens being the vectors' lanes: a feature's survivors
+// then come out as its list (feature_lists.h).
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 namespace crossloom::architectures::kernels {
 
-/// Σ row², Σ rounded², Σ (row − rounded)², in float32.
-struct RowSquares {
-  float whole;
-  float rounded;
-  float error;
+/// What the bound says about the tokens, each [count]; count ≥ kScreenLanes.
+struct ScreenTokens {
+  const float* steps;   // s_t
+  const float* errors;  // a_t
+  const float* norms;   // ‖x'‖
+  int64_t count;
 };
 
-/// Σ row², in float32, of a bfloat16 row [width]. width ≥ kScreenLanes.
-float row_square(const uint16_t* row, int64_t width);
-
-/// to [width] ← from [width] in bfloat16, to nearest, ties to even. width ≥ kScreenLanes.
-RowSquares round_row(const float* from, int64_t width, uint16_t* to);
-
-/// Products of one token with `count` features and what the bound says about them.
-struct ScreenRow {
-  const uint16_t* products;  // bfloat16 s [count]
-  const float* bias;         // b [count]
-  const float* norms;        // ‖ŵ‖ [count]
-  const float* error_norms;  // ‖w − ŵ‖ [count]
-  int64_t count;             // ≥ kScreenLanes
-  float input_error;         // a_t
-  float input_norm;          // ‖x‖
+/// A feature's products with all tokens and what the bound says about it.
+struct ScreenFeature {
+  const int32_t* products;  // q_t·q_f [tokens]
+  float step;               // s_f
+  float bias;               // b'
+  float norm;               // n_f
+  float error_norm;         // ‖w' − ŵ‖
 };
 
-/// Places of the entries that can be among the `kept` largest positive ones, ascending, into
-/// `places` (room for count + kScreenLanes); `scratch` grows as needed. Returns how many.
-int64_t screen_row(const ScreenRow& row, int64_t kept, std::vector<float>& scratch,
-                   int32_t* places);
+/// maxima [tokens] ← max(maxima, e).
+void raise_to_estimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima);
 
-inline constexpr int64_t kScreenLanes = 16;  // of the widest vectors in use
+/// bars [tokens] ← a positive number that at least `kept` of a token's maxima [groups, tokens]
+/// reach, near the largest such; 0 where fewer than `kept` are positive.
+void bars_from_maxima(const float* maxima, int64_t groups, int64_t tokens, int64_t kept,
+                      float* bars);
+
+/// Tokens with e ≥ bar and > 0, ascending, into `found` (room for tokens + kScreenLanes). Returns
+/// how many.
+int64_t likely_tokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+                      int32_t* found);
+
+/// The same of other tokens than these, with e + r ≥ least and > 0.
+int64_t possible_tokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+                        const float* least, int32_t* found);
+
+/// What float32 arithmetic may add, as a part of the norms: ε above; γ = D·ε.
+inline constexpr float kFloatRounding = 0x1p-22F;
 
 }  // namespace crossloom::architectures::kernels

@@ -1,8 +1,11 @@
-// TopK of the encoder without its float32 product: bfloat16 products screen (screen.h), the few
-// survivors are computed in float32, and the K largest of these are the codes. The same entries as
-// from the whole float32 product, but for ties within float32's own rounding. A value does not
-// depend on threads; the order of its sum may depend on the batch's size, which sets how many
-// columns pass at a time (feature_pass.cpp).
+// TopK of the encoder without its float32 product. Products of bytes give an estimate of every
+// entry with a bound (screen.h); the K best estimates of a row are computed in float32, then every
+// other entry that by its bound could still exceed the least of them, and the K largest of all
+// these are the codes. The same entries as from the whole float32 product, but for ties within
+// float32's own rounding. For random rows about 2.3 K entries are computed.
+//
+// A value does not depend on threads; the order of its sum may depend on the batch's size, which
+// sets how many columns pass at a time (feature_pass.cpp).
 #pragma once
 
 #include <optional>
@@ -11,14 +14,14 @@
 
 namespace crossloom::architectures::kernels {
 
-/// Whether it is faster than the whole product: fast bfloat16 products, float32 or bfloat16
+/// Whether the screen is faster than the whole product: products of bytes, float32 or bfloat16
 /// weights, enough rows.
 bool screening_pays(int64_t tokens, const at::Tensor& weight);
 
-/// x [T, D] and bias [F'] float32, weight [F', D] float32 or bfloat16 → the at most `kept` largest
-/// positive entries of x weightᵀ + bias per row, in ascending order of place, ties to the lower
-/// place. Nothing when the bound is of no use: an input or a weight is not finite, or so large that
-/// products overflow.
+/// x [T, D] and bias [F'] float32, weight [F', D] float32 or bfloat16, F' and D ≥ kScreenLanes →
+/// the at most `kept` largest positive entries of x weightᵀ + bias per row, in ascending order of
+/// place, ties to the lower place. Nothing when the bound is of no use: an input or a weight is not
+/// finite, or so large that products overflow, or so alike that too many entries survive.
 std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& weight,
                                         const at::Tensor& bias, int64_t kept);
 

@@ -1,10 +1,12 @@
-// TopK through the bfloat16 screen against TopK of the whole float32 product: the same codes, but
-// for entries whose value equals the K-th within float32's rounding.
+// TopK through the screen by products of bytes against TopK of the whole float32 product: the same
+// codes, but for entries whose value equals the K-th within float32's rounding.
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
+#include "architectures/kernels/byte_products.h"
+#include "architectures/kernels/byte_rows.h"
 #include "architectures/kernels/screen.h"
 #include "architectures/kernels/screened_topk.h"
 #include "architectures/topk.h"
@@ -90,8 +92,7 @@ TEST_P(Screen, IsIdenticalOnDyadicNumbers) {
   EXPECT_TRUE(at::equal(screened->value, plain.value));
 }
 
-/// Weights in bfloat16 have no rounding error, and their survivors' values are float32's of the
-/// same numbers.
+/// Weights in bfloat16 are the numbers that they are in float32.
 TEST_P(Screen, OfStoredHalvesIsThatOfTheSameNumbers) {
   const Case& c = GetParam();
   const at::Tensor x = uniform({c.tokens, c.width}, 1);
@@ -108,26 +109,7 @@ TEST_P(Screen, OfStoredHalvesIsThatOfTheSameNumbers) {
 INSTANTIATE_TEST_SUITE_P(Shapes, Screen, ::testing::ValuesIn(kCases),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
-/// The worst inputs for the bound: every rounding error of a row points the same way.
-TEST(ScreenBound, HoldsWhenAllRoundingErrorsAdd) {
-  const int64_t width = 64;
-  const int64_t features = 96;
-  const at::Tensor x = at::full({64, width}, 1.0F + 0x1.fp-9F);  // almost half a step up
-  at::Tensor weight = at::full({features, width}, 1.0F);
-  // Even features lose by the screen (rounded down), odd ones win by it; truly it is the reverse.
-  for (int64_t f = 0; f < features; ++f) {
-    weight[f].fill_(f % 2 == 0 ? 1.0F + 0x1.fp-9F : 1.0F + 0x1.2p-9F);
-    weight[f].narrow(0, 0, width / 2).fill_(f % 2 == 0 ? 1.0F : 1.0F + 0x1.0p-11F);
-  }
-  const at::Tensor bias = at::zeros({features}, at::kFloat);
-  const at::Tensor h = at::mm(x.to(at::kDouble), weight.to(at::kDouble).t()).to(at::kFloat);
-  const auto screened = kernels::screened_topk(x, weight, bias, features / 2);
-  ASSERT_TRUE(screened.has_value());
-  const LayerCodes plain = TopK(features / 2, features).propose(0, h, 0, Watch::kNothing);
-  EXPECT_TRUE(at::equal(screened->index, plain.index));
-}
-
-TEST(ScreenBound, IsRefusedWhereNumbersAreNotFinite) {
+TEST(ScreenRefusals, NumbersThatAreNotFinite) {
   const at::Tensor x = random_tensor({64, 64}, at::kFloat, 1);
   const at::Tensor weight = random_tensor({64, 64}, at::kFloat, 2);
   const at::Tensor bias = at::zeros({64}, at::kFloat);
@@ -146,36 +128,189 @@ TEST(ScreenBound, IsRefusedWhereNumbersAreNotFinite) {
           .has_value());
 }
 
-TEST(ScreenBound, LeavesFewSurvivorsOfRandomRows) {
-  const int64_t width = 576;
-  const int64_t features = 3168;
-  const at::Tensor x = random_tensor({1, width}, at::kFloat, 1);
-  const at::Tensor weight = random_tensor({features, width}, at::kFloat, 2);
-  std::vector<uint16_t> rounded(static_cast<size_t>(width));
-  const auto squares = kernels::round_row(x.const_data_ptr<float>(), width, rounded.data());
-  // Uniform mantissas: the rounding error of a row is about 0.4 · 2⁻⁸ of its norm.
-  EXPECT_NEAR(std::sqrt(squares.error / squares.whole), 0.4 * 0x1p-8, 0.1 * 0x1p-8);
-  const at::Tensor near =
-      at::from_blob(rounded.data(), {1, width}, at::TensorOptions(at::kBFloat16)).to(at::kFloat);
-  EXPECT_TRUE(at::equal(near, x.to(at::kBFloat16).to(at::kFloat)));
+/// A large common direction with next to no difference between features: the bound says nothing.
+TEST(ScreenRefusals, RowsThatAreTooMuchAlike) {
+  const int64_t width = 64;
+  const at::Tensor x = random_tensor({64, width}, at::kFloat, 1);
+  const at::Tensor weight = random_tensor({1, width}, at::kFloat, 2).expand({200, width}) +
+                            1e-4 * random_tensor({200, width}, at::kFloat, 3);
+  const at::Tensor bias = at::full({200}, 100.0F);
+  EXPECT_FALSE(kernels::screened_topk(x, weight.contiguous(), bias, 4).has_value());
+}
+
+/// Rows as bytes on their own grids, no centre, no scale, and all products of two of them.
+struct Grids {
+  explicit Grids(const at::Tensor& rows)
+      : bytes(at::empty(rows.sizes(), at::kChar)), values(static_cast<size_t>(rows.size(1))) {
+    const at::Tensor zeros = at::zeros({rows.size(1)});
+    const at::Tensor ones = at::ones({rows.size(1)});
+    const kernels::RowGrid grid{zeros.const_data_ptr<float>(), ones.const_data_ptr<float>(),
+                                zeros.const_data_ptr<float>()};
+    for (int64_t i = 0; i < rows.size(0); ++i) {
+      const auto row = kernels::row_to_bytes(rows[i].const_data_ptr<float>(), grid, rows.size(1),
+                                             values.data(), bytes[i].mutable_data_ptr<int8_t>());
+      steps.push_back(row.step);
+      norms.push_back(std::sqrt(std::max(row.whole, row.near)));
+      errors.push_back(std::sqrt(row.error));
+    }
+  }
+  at::Tensor bytes;
+  std::vector<float> values;
+  std::vector<float> steps;
+  std::vector<float> norms;
+  std::vector<float> errors;
+};
+
+/// How many of x [1, D]'s products with weight [F, D] can reach `least`.
+int64_t survivors(const at::Tensor& x, const at::Tensor& weight, double least) {
+  const at::Tensor copies = x.expand({kernels::kScreenLanes, x.size(1)}).contiguous();
+  const Grids inputs(copies);
+  const Grids rows(weight);
   const at::Tensor products =
-      at::mm(near, weight.to(at::kBFloat16).to(at::kFloat).t()).to(at::kBFloat16);
-  const at::Tensor weight_error = (weight - weight.to(at::kBFloat16).to(at::kFloat)).norm(2, 1);
-  const at::Tensor norms = weight.norm(2, 1);
-  const at::Tensor bias = at::zeros({features}, at::kFloat);
-  std::vector<int32_t> places(static_cast<size_t>(features + kernels::kScreenLanes));
-  std::vector<float> scratch;
-  const kernels::ScreenRow row{.products = static_cast<const uint16_t*>(products.const_data_ptr()),
-                               .bias = bias.const_data_ptr<float>(),
-                               .norms = norms.const_data_ptr<float>(),
-                               .error_norms = weight_error.const_data_ptr<float>(),
-                               .count = features,
-                               .input_error = std::sqrt(squares.error),
-                               .input_norm = std::sqrt(squares.whole)};
+      at::mm(rows.bytes.to(at::kDouble), inputs.bytes.to(at::kDouble).t()).to(at::kInt);
+  const kernels::ScreenTokens tokens{.steps = inputs.steps.data(),
+                                     .errors = inputs.errors.data(),
+                                     .norms = inputs.norms.data(),
+                                     .count = kernels::kScreenLanes};
+  const std::vector<float> bars(kernels::kScreenLanes, std::numeric_limits<float>::infinity());
+  const std::vector<float> leasts(kernels::kScreenLanes, static_cast<float>(least));
+  std::vector<int32_t> found(2 * kernels::kScreenLanes);
+  int64_t count = 0;
+  for (int64_t f = 0; f < weight.size(0); ++f) {
+    const auto i = static_cast<size_t>(f);
+    const kernels::ScreenFeature feature{.products = products[f].const_data_ptr<int32_t>(),
+                                         .step = rows.steps[i],
+                                         .bias = 0.0F,
+                                         .norm = rows.norms[i],
+                                         .error_norm = rows.errors[i]};
+    const int64_t here =
+        kernels::possible_tokens(tokens, feature, bars.data(), leasts.data(), found.data());
+    EXPECT_TRUE(here == 0 || here == kernels::kScreenLanes);  // all alike
+    count += here == 0 ? 0 : 1;
+  }
+  return count;
+}
+
+/// The worst rows for the bound: what the grid loses points the way of the other side.
+TEST(ScreenBound, HoldsWhenAllRoundingErrorsAdd) {
+  const int64_t width = 64;
+  const at::Tensor x = at::full({1, width}, 10.49F);  // rounded down to 10 where the step is 1
+  const at::Tensor weight = at::full({20, width}, 3.49F);
+  x.select(1, 0).fill_(127.0F);
+  weight.select(1, 0).fill_(0.0F);
+  weight.select(1, 1).fill_(-127.0F);
+  const double exact = at::dot(x[0].to(at::kDouble), weight[0].to(at::kDouble)).item<double>();
+  const double products_of_bytes = -127.0 * 10.0 + (width - 2) * 3.0 * 10.0;
+  EXPECT_GT(exact, products_of_bytes + 300.0);
+  EXPECT_EQ(survivors(x, weight, exact - 0.01), 20);
+  // ‖x − x̂‖ ‖ŵ‖ + ‖x‖ ‖w − ŵ‖ is 1,091.
+  EXPECT_EQ(survivors(x, weight, products_of_bytes + 1080.0), 20);
+  EXPECT_EQ(survivors(x, weight, products_of_bytes + 1100.0), 0);
+}
+
+TEST(ScreenBound, LeavesFewSurvivorsOfRandomRows) {
   const int64_t kept = 32;
-  const int64_t found = kernels::screen_row(row, kept, scratch, places.data());
+  const at::Tensor x = random_tensor({1, 576}, at::kFloat, 1);
+  const at::Tensor weight = random_tensor({3168, 576}, at::kFloat, 2);
+  const at::Tensor h = at::mm(x.to(at::kDouble), weight.to(at::kDouble).t())[0];
+  const double least = std::get<0>(h.sort(0, true))[kept - 1].item<double>();
+  const int64_t found = survivors(x, weight, least - 1e-4);
   EXPECT_GE(found, kept);
-  EXPECT_LE(found, 3 * kept);
+  EXPECT_LE(found, 4 * kept);
+}
+
+/// Of any bytes, also the most negative, against int64 products; ragged numbers of tokens and
+/// features.
+TEST(ByteProducts, AreExact) {
+  for (const auto& [tokens, features, width] :
+       {std::tuple{1, 1, 4}, std::tuple{64, 6, 64}, std::tuple{130, 20, 76}}) {
+    const at::Tensor x = at::randint(-128, 128, {tokens, width}, at::kChar);
+    const at::Tensor w = at::randint(-128, 128, {features, width}, at::kChar);
+    x[0].fill_(-128);
+    w[0].fill_(-128);
+    const at::Tensor shifted = w.to(at::kInt).add_(128).to(at::kByte);
+    const auto tiles = kernels::tiles_of(x);
+    ASSERT_EQ(tiles.tokens(), (tokens + 63) / 64 * 64);
+    const at::Tensor exact = at::mm(w.to(at::kDouble), x.to(at::kDouble).t());
+    const auto products = [&](auto multiply) {
+      const at::Tensor all = at::empty({features, tiles.tokens()}, at::kInt);
+      multiply(shifted.const_data_ptr<uint8_t>(), features, tiles, all.mutable_data_ptr<int32_t>());
+      EXPECT_TRUE(all.narrow(1, tokens, tiles.tokens() - tokens).eq(0).all().item<bool>());
+      return all.narrow(1, 0, tokens).to(at::kDouble);
+    };
+    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes), exact));
+    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes_plainly), exact));
+  }
+}
+
+/// Bars from maxima: at least `kept` of them reach it, about so many; ties and negative ones, too.
+TEST(ScreenBars, AreReachedByAtLeastTheKept) {
+  const int64_t groups = 70;
+  const int64_t tokens = 21;
+  at::Tensor maxima = random_tensor({groups, tokens}, at::kFloat, 1);
+  maxima.select(1, 3).fill_(0.25F);                               // all tied
+  maxima.select(1, 4).abs_().neg_();                              // none positive
+  maxima.select(1, 5).abs_().neg_().narrow(0, 9, 4).fill_(1.0F);  // few, and tied
+  maxima.select(1, 6)[2].fill_(1e8F);                             // one far beyond
+  for (const int64_t kept : {int64_t{1}, int64_t{5}, int64_t{20}, groups}) {
+    std::vector<float> bars(tokens);
+    kernels::bars_from_maxima(maxima.const_data_ptr<float>(), groups, tokens, kept, bars.data());
+    for (int64_t t = 0; t < tokens; ++t) {
+      const float bar = bars[static_cast<size_t>(t)];
+      const int64_t positive = maxima.select(1, t).gt(0).sum().item<int64_t>();
+      const int64_t reached = maxima.select(1, t).ge(bar).sum().item<int64_t>();
+      if (positive < kept) {
+        EXPECT_EQ(bar, 0.0F) << "token " << t;
+      } else {
+        EXPECT_GE(bar, 0.0F);
+        EXPECT_GE(reached, kept) << "token " << t;
+        EXPECT_TRUE(t == 3 || t == 5 || t == 6 || reached <= kept + kept / 8) << "token " << t;
+      }
+    }
+  }
+}
+
+/// Bytes, step and what is lost, against the definitions in float64; bfloat16 rows are the numbers
+/// that they are.
+TEST(ByteRows, AreTheNearestGridPoints) {
+  const int64_t width = 83;  // not whole vectors
+  const at::Tensor row = random_tensor({width}, at::kFloat, 1).to(at::kBFloat16).to(at::kFloat);
+  const at::Tensor centre = random_tensor({width}, at::kFloat, 2);
+  const at::Tensor scale = 0.5 + random_tensor({width}, at::kFloat, 3).abs();
+  const at::Tensor direction = random_tensor({width}, at::kFloat, 4);
+  const kernels::RowGrid grid{centre.const_data_ptr<float>(), scale.const_data_ptr<float>(),
+                              direction.const_data_ptr<float>()};
+  const at::Tensor values = at::empty({width});
+  const at::Tensor bytes = at::empty({width}, at::kChar);
+  const auto result =
+      kernels::row_to_bytes(row.const_data_ptr<float>(), grid, width,
+                            values.mutable_data_ptr<float>(), bytes.mutable_data_ptr<int8_t>());
+  const at::Tensor v = (row - centre).to(at::kDouble) * scale.to(at::kDouble);
+  const double step = v.abs().max().item<double>() / 127.0;
+  EXPECT_NEAR(result.step, step, 1e-6 * step);
+  EXPECT_LE((v / step - bytes.to(at::kDouble)).abs().max().item<double>(), 0.5 + 1e-4);
+  const at::Tensor near = bytes.to(at::kDouble) * step;
+  const auto is = [](float got, const at::Tensor& expected) {
+    EXPECT_NEAR(got, expected.item<double>(), 1e-4 * std::abs(expected.item<double>()));
+  };
+  is(result.whole, v.square().sum());
+  is(result.near, near.square().sum());
+  is(result.error, (v - near).square().sum());
+  is(result.product, v.dot(direction.to(at::kDouble)));
+  const at::Tensor halves = row.to(at::kBFloat16);
+  const at::Tensor again = at::empty({width}, at::kChar);
+  kernels::row_to_bytes(static_cast<const hwy::bfloat16_t*>(halves.const_data_ptr()), grid, width,
+                        values.mutable_data_ptr<float>(), again.mutable_data_ptr<int8_t>());
+  EXPECT_TRUE(at::equal(bytes, again));
+}
+
+/// All zeros are zeros on any grid, and a row of one number is exact but for the float32 step.
+TEST(ByteRows, OfZerosAndOfOneNumberLoseNextToNothing) {
+  for (const float value : {0.0F, -3.5F}) {
+    const Grids grids(at::full({1, 20}, value));
+    EXPECT_LE(grids.errors[0], 1e-5F);
+    EXPECT_TRUE(grids.bytes.eq(value == 0.0F ? 0 : -127).all().item<bool>());
+  }
 }
 
 }  // namespace

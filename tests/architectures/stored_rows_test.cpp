@@ -67,7 +67,7 @@ TEST_P(StoredRows, LoadedOutputsAreTheSavedOnes) {
 
 /// Large enough for the screen, where the CPU has one.
 TEST_P(StoredRows, AStepWithHalvesIsThatWithTheSameNumbers) {
-  const Sizes sizes{.tokens = 70, .layers = 3, .width = 72, .features = 150, .k = 6};
+  const Sizes sizes{.tokens = 70, .layers = 3, .width = 72, .features = 520, .k = 6};
   const auto halves = random_transcoder(GetParam().name, sizes, at::kBFloat16);
   const auto widened = random_transcoder(GetParam().name, sizes, at::kFloat);
   for (size_t p = 0; p < widened->parameters().size(); ++p) {

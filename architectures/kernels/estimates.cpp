@@ -1,0 +1,95 @@
+#include "architectures/kernels/estimates.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace crossloom::architectures::kernels {
+namespace {
+
+constexpr int64_t kFeaturesAtOnce = 12;  // whose products are looked at while in the cache
+constexpr int64_t kGroupsPerKept = 8;    // of features, whose maxima bound the K-th largest
+
+/// Largest norm; +∞ when one is not finite.
+float largest(const std::vector<float>& norms) {
+  float most = 0.0F;
+  for (const float norm : norms) {
+    most = std::isfinite(norm) ? std::max(most, norm) : std::numeric_limits<float>::infinity();
+  }
+  return most;
+}
+
+}  // namespace
+
+Estimates::Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias)
+    : frame_(byte_frame(x, weight)),
+      inputs_(input_bytes(x, frame_)),
+      weights_(weight_bytes(weight, frame_)),
+      centre_norm_(frame_.scaled_centre.norm().item<float>()),
+      errors_(inputs_.error_norms),
+      bias_(weights_.products),
+      tiles_(tiles_of(inputs_.rows)),
+      products_(at::empty({weight.size(0), tiles_.tokens()}, at::kInt)) {
+  const auto rounding = static_cast<float>(x.size(1)) * kFloatRounding;  // γ
+  for (size_t t = 0; t < errors_.size(); ++t) {
+    errors_[t] += rounding * (inputs_.norms[t] + 2.0F * centre_norm_);
+  }
+  const auto* from = bias.const_data_ptr<float>();
+  for (size_t f = 0; f < bias_.size(); ++f) {
+    bias_[f] += from[f];
+  }
+}
+
+bool Estimates::usable() const {
+  const auto is_finite = [](float value) { return std::isfinite(value); };
+  const float input_limit = largest(inputs_.norms) + centre_norm_;
+  return std::isfinite(2.0F * input_limit * largest(weights_.norms)) &&
+         std::all_of(bias_.begin(), bias_.end(), is_finite);
+}
+
+void Estimates::multiply(Range features) const {
+  const auto* weights = reinterpret_cast<const uint8_t*>(weights_.rows.const_data_ptr<int8_t>());
+  multiply_bytes(weights + features.first * weights_.rows.size(1), features.last - features.first,
+                 tiles_, products_.mutable_data_ptr<int32_t>() + features.first * tiles_.tokens());
+}
+
+ScreenTokens Estimates::tokens() const {
+  return {.steps = inputs_.steps.data(),
+          .errors = errors_.data(),
+          .norms = inputs_.norms.data(),
+          .count = count()};
+}
+
+ScreenFeature Estimates::feature(int64_t number) const {
+  const auto f = static_cast<size_t>(number);
+  return {.products = products_.const_data_ptr<int32_t>() + number * tiles_.tokens(),
+          .step = weights_.steps[f],
+          .bias = bias_[f],
+          .norm = weights_.norms[f],
+          .error_norm = weights_.error_norms[f]};
+}
+
+std::vector<float> Estimates::likely_bars(int64_t kept) const {
+  const int64_t size = std::max<int64_t>(1, features() / (kGroupsPerKept * kept));
+  const int64_t groups = (features() + size - 1) / size;
+  const at::Tensor maxima = at::zeros({groups, count()}, at::kFloat);
+  auto* most = maxima.mutable_data_ptr<float>();
+  const auto raise = [&](Range range) {
+    multiply(range);
+    for (int64_t f = range.first; f < range.last; ++f) {
+      raise_to_estimates(tokens(), feature(f), most + f / size * count());
+    }
+  };
+  const int64_t grain = std::max<int64_t>(1, kFeatureGrain / size);
+  at::parallel_for(0, groups, grain, [&](int64_t first, int64_t last) {
+    const int64_t end = std::min(last * size, features());
+    for (int64_t f = first * size; f < end; f += kFeaturesAtOnce) {
+      raise({f, std::min(f + kFeaturesAtOnce, end)});
+    }
+  });
+  std::vector<float> bars(static_cast<size_t>(count()));
+  bars_from_maxima(most, groups, count(), kept, bars.data());
+  return bars;
+}
+
+}  // namespace crossloom::architectures::kernels

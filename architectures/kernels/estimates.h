@@ -1,0 +1,49 @@
+// Estimates of all pre-activations of a layer with their bounds (screen.h), from products of bytes
+// (byte_frame.h, byte_products.h).
+#pragma once
+
+#include <vector>
+
+#include "architectures/kernels/byte_frame.h"
+#include "architectures/kernels/byte_products.h"
+#include "architectures/kernels/ranges.h"
+#include "architectures/kernels/screen.h"
+
+namespace crossloom::architectures::kernels {
+
+class Estimates {
+ public:
+  /// Of x weightᵀ + bias: x [T, D] float32, weight [F', D] float32 or bfloat16, bias [F'] float32.
+  /// T, F' and D ≥ kScreenLanes.
+  Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+  /// Whether no sum of products can overflow and everything is finite.
+  bool usable() const;
+
+  /// Makes all products. For every token a bar that about the `kept` best estimates reach, at least
+  /// as many, or 0: [T].
+  std::vector<float> likely_bars(int64_t kept) const;
+
+  int64_t count() const { return static_cast<int64_t>(errors_.size()); }   // T
+  int64_t features() const { return static_cast<int64_t>(bias_.size()); }  // F'
+  ScreenTokens tokens() const;
+  /// After likely_bars.
+  ScreenFeature feature(int64_t number) const;
+
+ private:
+  void multiply(Range features) const;
+
+  ByteFrame frame_;
+  ByteRows inputs_;
+  ByteRows weights_;
+  float centre_norm_;          // ‖m ∘ c‖
+  std::vector<float> errors_;  // a_t [T]
+  std::vector<float> bias_;    // b' [F']
+  ByteTiles tiles_;
+  at::Tensor products_;  // int32 [F', tiles' tokens]
+};
+
+/// Features that a thread takes at least.
+inline constexpr int64_t kFeatureGrain = 64;
+
+}  // namespace crossloom::architectures::kernels
