@@ -9,8 +9,8 @@
 //     encode backward     2 T L K D + update of encoders
 //
 // The floor counts every product at the rate of a dense float32 one, so a sparse step cannot reach
-// it; the encoder's screen by products of bytes can beat its part. Blocks of steps alternate between the two sides; a block during which the noise
-// probe fell is discarded.
+// it; the encoder's screen by products of bytes can beat its part. Blocks of steps alternate
+// between the two sides; a block during which the noise probe fell is discarded.
 #pragma once
 
 #include "benchmarks/fast_step.h"
