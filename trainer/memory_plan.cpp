@@ -71,7 +71,7 @@ MemoryPlan plan_memory(const TrainOptions& options, const architectures::Transco
   plan.rows = rows;
   plan.step = (4.0 * tokens + in_shard) * layers * static_cast<double>(shape.width) * b +
               in_shard * static_cast<double>(shape.features) * b;
-  if (options.weights == "bfloat16") {  // an encoder's, where the CPU has no products of bfloat16
+  if (options.weights == "bfloat16") {  // an encoder's, where its product is made whole
     plan.step += static_cast<double>(shape.features * shape.width) * b;
   }
   return plan;
