@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "architectures/kernels/byte_rows.h"
 #include "architectures/kernels/dispatch.h"
@@ -18,7 +19,7 @@ constexpr double kSmallest = 1e-3;   // of a column's root mean square, as a par
 
 /// At most kSampleRows rows of a matrix, evenly apart, in float32.
 at::Tensor sample(const at::Tensor& rows) {
-  const int64_t apart = std::max<int64_t>(1, rows.size(0) / kSampleRows);
+  const int64_t apart = std::max<int64_t>(1, (rows.size(0) + kSampleRows - 1) / kSampleRows);
   return computed(rows.slice(0, 0, rows.size(0), apart)).contiguous();
 }
 
@@ -28,14 +29,18 @@ at::Tensor column_sizes(const at::Tensor& rows) {
   return squares.sqrt().clamp_min(kSmallest * std::sqrt(squares.mean().item<double>()));
 }
 
-/// √ of a float32 sum of `width` squares, rounded up.
+/// √ of a float32 sum of `width` squares, rounded up, also where squares were too small for
+/// float32.
 float norm_above(float squares, int64_t width) {
-  return std::sqrt(squares) * (1.0F + static_cast<float>(width) * 0x1p-23F);
+  const auto count = static_cast<float>(width);
+  const float lost = count * std::numeric_limits<float>::min();
+  return std::sqrt(squares + lost) * (1.0F + count * 0x1p-23F);
 }
 
 /// `shift` is added to every byte, the padding's, too.
 ByteRows rows_to_bytes(const at::Tensor& rows, const at::Tensor& centre, const at::Tensor& scale,
                        const at::Tensor& direction, uint8_t shift) {
+  CROSSLOOM_CHECK(rows.stride(1) == 1, "columns must be contiguous");
   const int64_t width = rows.size(1);
   const int64_t padded = (width + 3) / 4 * 4;
   const auto n = static_cast<size_t>(rows.size(0));
@@ -54,7 +59,7 @@ ByteRows rows_to_bytes(const at::Tensor& rows, const at::Tensor& centre, const a
       float* room = values.of_size(width);
       for (int64_t i = range.first; i < range.last; ++i) {
         int8_t* to = bytes + i * padded;
-        const ByteRow row = row_to_bytes(from + i * width, grid, width, room, to);
+        const ByteRow row = row_to_bytes(from + i * rows.stride(0), grid, width, room, to);
         std::fill(to + width, to + padded, int8_t{0});
         std::transform(to, to + padded, to,
                        [&](int8_t byte) { return static_cast<int8_t>(byte + shift); });
@@ -69,7 +74,7 @@ ByteRows rows_to_bytes(const at::Tensor& rows, const at::Tensor& centre, const a
   if (rows.scalar_type() == at::kBFloat16) {
     convert(stored_data<bfloat16_t>(rows));
   } else {
-    convert(stored_data<float>(rows));
+    convert(rows.const_data_ptr<float>());
   }
   return result;
 }
@@ -81,7 +86,8 @@ ByteFrame byte_frame(const at::Tensor& x, const at::Tensor& weight) {
   const at::Tensor centre = column_sums(inputs).div_(static_cast<double>(inputs.size(0)));
   const at::Tensor spread = column_sizes(inputs - centre.to(at::kFloat));
   const at::Tensor ratio = column_sizes(sample(weight)) / spread;
-  const at::Tensor scale = at::where(ratio.gt(0.0), ratio.sqrt(), at::ones_like(ratio));
+  const at::Tensor usable = ratio.gt(0.0).logical_and(ratio.isfinite());
+  const at::Tensor scale = at::where(usable, ratio.sqrt(), at::ones_like(ratio));
   return {.centre = centre.to(at::kFloat),
           .scale = scale.to(at::kFloat),
           .inverse_scale = scale.reciprocal().to(at::kFloat),

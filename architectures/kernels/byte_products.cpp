@@ -4,15 +4,16 @@
 #include <immintrin.h>
 #endif
 
-#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "architectures/kernels/ranges.h"
 
 namespace crossloom::architectures::kernels {
 namespace {
 
-constexpr int64_t kQuad = 4;  // bytes that one lane multiplies at once
+constexpr int64_t kQuad = 4;                        // bytes that one lane multiplies at once
+constexpr int64_t kMostColumns = int64_t{1} << 16;  // of products below 2¹⁵, in int32
 
 }  // namespace
 
@@ -20,30 +21,24 @@ ByteTiles tiles_of(const at::Tensor& rows) {
   const int64_t tokens = rows.size(0);
   const int64_t width = rows.size(1);
   CROSSLOOM_CHECK(width % kQuad == 0, "{} columns are not whole quads", width);
+  CROSSLOOM_CHECK(width <= kMostColumns, "sums of {} products leave int32", width);
   ByteTiles tiles{.bytes = {},
                   .starts = {},
                   .count = (tokens + kTileTokens - 1) / kTileTokens,
                   .quads = width / kQuad};
   tiles.bytes = at::empty({tiles.tokens() * width}, at::kChar);
   tiles.starts.resize(static_cast<size_t>(tiles.tokens()));
+  const std::vector<int8_t> zeros(static_cast<size_t>(width), 0);
   const auto* from = rows.const_data_ptr<int8_t>();
   auto* to = tiles.bytes.mutable_data_ptr<int8_t>();
   for_token_ranges(tiles.tokens(), [&](Range range) {
     for (int64_t t = range.first; t < range.last; ++t) {
       int8_t* place = to + t / kTileTokens * kTileTokens * width + t % kTileTokens * kQuad;
-      const int8_t* row = from + t * width;
-      int32_t sum = 0;
+      const int8_t* row = t < tokens ? from + t * width : zeros.data();
       for (int64_t q = 0; q < tiles.quads; ++q) {
-        if (t < tokens) {
-          std::memcpy(place + q * kTileTokens * kQuad, row + q * kQuad, kQuad);
-        } else {
-          std::memset(place + q * kTileTokens * kQuad, 0, kQuad);
-        }
+        std::memcpy(place + q * kTileTokens * kQuad, row + q * kQuad, kQuad);
       }
-      for (int64_t d = 0; t < tokens && d < width; ++d) {
-        sum += row[d];
-      }
-      tiles.starts[static_cast<size_t>(t)] = -128 * sum;
+      tiles.starts[static_cast<size_t>(t)] = -128 * std::accumulate(row, row + width, 0);
     }
   });
   return tiles;

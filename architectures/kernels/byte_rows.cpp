@@ -19,7 +19,7 @@ using Vector = hn::Vec<Floats>;
 
 constexpr float kLargestByte = 127.0F;
 
-/// values ← v; the row's whole and product, and its largest |v| as the step.
+/// values ← v; the row's whole, product and step.
 template <typename Stored>
 HWY_INLINE ByteRow framed(const Stored* row, const RowGrid& grid, int64_t width, float* values) {
   const Floats d;

@@ -27,12 +27,10 @@ struct ByteRow {
   float product;  // Σ v·direction
 };
 
-/// to [width] ← q; `values` [width] is room to work in. width ≥ kScreenLanes.
+/// to [width] ← q; `values` [width] is room to work in. width ≥ kScreenLanes (screen.h).
 ByteRow row_to_bytes(const float* row, const RowGrid& grid, int64_t width, float* values,
                      int8_t* to);
 ByteRow row_to_bytes(const hwy::bfloat16_t* row, const RowGrid& grid, int64_t width, float* values,
                      int8_t* to);
-
-inline constexpr int64_t kScreenLanes = 16;  // of the widest vectors in use
 
 }  // namespace crossloom::architectures::kernels

@@ -10,11 +10,12 @@ namespace {
 constexpr int64_t kFeaturesAtOnce = 12;  // whose products are looked at while in the cache
 constexpr int64_t kGroupsPerKept = 8;    // of features, whose maxima bound the K-th largest
 
-/// Largest norm; +∞ when one is not finite.
-float largest(const std::vector<float>& norms) {
+/// Largest magnitude; +∞ when one is not finite.
+float largest(const std::vector<float>& numbers) {
   float most = 0.0F;
-  for (const float norm : norms) {
-    most = std::isfinite(norm) ? std::max(most, norm) : std::numeric_limits<float>::infinity();
+  for (const float number : numbers) {
+    most = std::isfinite(number) ? std::max(most, std::abs(number))
+                                 : std::numeric_limits<float>::infinity();
   }
   return most;
 }
@@ -30,6 +31,8 @@ Estimates::Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Te
       bias_(weights_.products),
       tiles_(tiles_of(inputs_.rows)),
       products_(at::empty({weight.size(0), tiles_.tokens()}, at::kInt)) {
+  CROSSLOOM_CHECK(x.size(0) >= kScreenLanes && x.size(1) >= kScreenLanes && bias.is_contiguous(),
+                  "estimates of {} tokens of width {}", x.size(0), x.size(1));
   const auto rounding = static_cast<float>(x.size(1)) * kFloatRounding;  // γ
   for (size_t t = 0; t < errors_.size(); ++t) {
     errors_[t] += rounding * (inputs_.norms[t] + 2.0F * centre_norm_);
@@ -41,13 +44,11 @@ Estimates::Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Te
 }
 
 bool Estimates::usable() const {
-  const auto is_finite = [](float value) { return std::isfinite(value); };
-  const float input_limit = largest(inputs_.norms) + centre_norm_;
-  return std::isfinite(2.0F * input_limit * largest(weights_.norms)) &&
-         std::all_of(bias_.begin(), bias_.end(), is_finite);
+  const float product_limit = (largest(inputs_.norms) + centre_norm_) * largest(weights_.norms);
+  return std::isfinite(2.0F * (product_limit + largest(bias_)));
 }
 
-void Estimates::multiply(Range features) const {
+void Estimates::multiply_range(Range features) {
   const auto* weights = reinterpret_cast<const uint8_t*>(weights_.rows.const_data_ptr<int8_t>());
   multiply_bytes(weights + features.first * weights_.rows.size(1), features.last - features.first,
                  tiles_, products_.mutable_data_ptr<int32_t>() + features.first * tiles_.tokens());
@@ -69,13 +70,13 @@ ScreenFeature Estimates::feature(int64_t number) const {
           .error_norm = weights_.error_norms[f]};
 }
 
-std::vector<float> Estimates::likely_bars(int64_t kept) const {
+std::vector<float> Estimates::multiply(int64_t kept) {
   const int64_t size = std::max<int64_t>(1, features() / (kGroupsPerKept * kept));
   const int64_t groups = (features() + size - 1) / size;
   const at::Tensor maxima = at::zeros({groups, count()}, at::kFloat);
   auto* most = maxima.mutable_data_ptr<float>();
   const auto raise = [&](Range range) {
-    multiply(range);
+    multiply_range(range);
     for (int64_t f = range.first; f < range.last; ++f) {
       raise_to_estimates(tokens(), feature(f), most + f / size * count());
     }

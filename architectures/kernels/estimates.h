@@ -14,7 +14,7 @@ namespace crossloom::architectures::kernels {
 class Estimates {
  public:
   /// Of x weightᵀ + bias: x [T, D] float32, weight [F', D] float32 or bfloat16, bias [F'] float32.
-  /// T, F' and D ≥ kScreenLanes.
+  /// T and D ≥ kScreenLanes; columns and bias contiguous.
   Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
   /// Whether no sum of products can overflow and everything is finite.
@@ -22,16 +22,16 @@ class Estimates {
 
   /// Makes all products. For every token a bar that about the `kept` best estimates reach, at least
   /// as many, or 0: [T].
-  std::vector<float> likely_bars(int64_t kept) const;
+  std::vector<float> multiply(int64_t kept);
 
   int64_t count() const { return static_cast<int64_t>(errors_.size()); }   // T
   int64_t features() const { return static_cast<int64_t>(bias_.size()); }  // F'
   ScreenTokens tokens() const;
-  /// After likely_bars.
+  /// After multiply.
   ScreenFeature feature(int64_t number) const;
 
  private:
-  void multiply(Range features) const;
+  void multiply_range(Range features);
 
   ByteFrame frame_;
   ByteRows inputs_;

@@ -6,8 +6,8 @@
 //
 // Decoder: weight = activation, rows = Δ = ∂Loss/∂ŷ, table = W_dec, reach = ∂Loss/∂a. Encoder:
 // weight = ∂Loss/∂h, rows = x, no table. Survivors of a screen: rows = x, table = W_enc, reach = h,
-// no gradient. S is the table itself (gradients of decoder norms), or
-// without one a row for all features (what every token adds).
+// no gradient. S is the table itself (gradients of decoder norms), or without one a row for all
+// features (what every token adds).
 //
 // Columns go in panels, so that rows' panel stays in the L2 cache while all features pass, and the
 // rows of the next tokens are asked for while one is worked on; tokens are added in ascending

@@ -20,7 +20,7 @@ using Floats = hn::ScalableTag<float>;
 using Vector = hn::Vec<Floats>;
 
 constexpr float kSlack = 1.0001F;  // the bound's own float32 arithmetic
-constexpr int kMostHalvings = 20;  // of the interval that a bar lies in
+constexpr int kMostHalvings = 31;  // of the interval that a bar lies in: all of its bits
 
 /// e of the tokens [t, t + lanes).
 HWY_INLINE Vector estimate(const ScreenTokens& tokens, const ScreenFeature& feature, int64_t t) {
@@ -78,7 +78,8 @@ HWY_INLINE Vector count_from(const float* HWY_RESTRICT maxima, int64_t groups, V
   return count;
 }
 
-/// Bisection between 0 and the largest maximum, until few more than `kept` reach the bar.
+/// Bisection between 0 and the largest maximum, until few more than `kept` reach the bar: of the
+/// numbers' bits, which ascend with them, so that it finds a bar of any size.
 HWY_INLINE Vector bar_of(const float* HWY_RESTRICT maxima, int64_t groups, int64_t kept) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -88,9 +89,12 @@ HWY_INLINE Vector bar_of(const float* HWY_RESTRICT maxima, int64_t groups, int64
   for (int64_t g = 0; g < groups; ++g) {
     high = hn::Max(high, hn::Load(d, maxima + g * lanes));
   }
+  const hn::RebindToSigned<Floats> bits;
   Vector low = hn::Zero(d);
   for (int i = 0; i < kMostHalvings; ++i) {
-    const Vector middle = hn::Mul(hn::Add(low, high), hn::Set(d, 0.5F));
+    const auto from = hn::BitCast(bits, low);
+    const auto half = hn::ShiftRight<1>(hn::Sub(hn::BitCast(bits, high), from));
+    const Vector middle = hn::BitCast(d, hn::Add(from, half));
     const Vector count = count_from(maxima, groups, middle);
     const auto holds = hn::Ge(count, fewest);
     low = hn::IfThenElse(holds, middle, low);

@@ -22,6 +22,8 @@
 
 namespace crossloom::architectures::kernels {
 
+inline constexpr int64_t kScreenLanes = 16;  // of the widest vectors in use
+
 /// What the bound says about the tokens, each [count]; count ≥ kScreenLanes.
 struct ScreenTokens {
   const float* steps;   // s_t

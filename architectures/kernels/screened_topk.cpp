@@ -7,7 +7,6 @@
 
 #include "architectures/kernels/best_of_row.h"
 #include "architectures/kernels/byte_products.h"
-#include "architectures/kernels/byte_rows.h"
 #include "architectures/kernels/estimates.h"
 #include "architectures/kernels/feature_lists.h"
 #include "architectures/kernels/feature_pass.h"
@@ -41,7 +40,7 @@ struct SurvivorView {
   const float* value;
 };
 
-/// The lists of the tokens that find(feature, tokens) puts into `tokens`, returning how many; no
+/// The lists of the tokens that find(feature, found) puts into `found`, returning how many; no
 /// values yet.
 template <typename Find>
 Survivors survivors_of(int64_t features, int64_t tokens, Find&& find) {
@@ -200,14 +199,14 @@ bool screening_pays(int64_t tokens, const at::Tensor& weight) {
 
 std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& weight,
                                         const at::Tensor& bias, int64_t kept) {
-  const Estimates estimates(x, weight, bias);
+  Estimates estimates(x, weight, bias);
   if (!estimates.usable()) {
     return std::nullopt;
   }
   const int64_t tokens = estimates.count();
   const int64_t features = estimates.features();
   const at::Tensor panels = panels_of(x);
-  const auto bars = estimates.likely_bars(kept);
+  const auto bars = estimates.multiply(kept);
   Survivors likely = survivors_of(features, tokens, [&](int64_t f, int32_t* found) {
     return likely_tokens(estimates.tokens(), estimates.feature(f), bars.data(), found);
   });

@@ -18,7 +18,7 @@ namespace crossloom::architectures::kernels {
 /// weights, enough rows.
 bool screening_pays(int64_t tokens, const at::Tensor& weight);
 
-/// x [T, D] and bias [F'] float32, weight [F', D] float32 or bfloat16, F' and D ≥ kScreenLanes →
+/// x [T, D] and bias [F'] float32, weight [F', D] float32 or bfloat16, T and D ≥ kScreenLanes →
 /// the at most `kept` largest positive entries of x weightᵀ + bias per row, in ascending order of
 /// place, ties to the lower place. Nothing when the bound is of no use: an input or a weight is not
 /// finite, or so large that products overflow, or so alike that too many entries survive.
