@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "architectures/kernels/byte_products.h"
 #include "architectures/kernels/byte_rows.h"
 #include "architectures/kernels/screen.h"
 #include "architectures/kernels/screened_topk.h"
@@ -257,30 +256,6 @@ TEST(ScreenBound, LeavesFewSurvivorsOfRandomRows) {
   EXPECT_LE(found, 4 * kept);
 }
 
-/// Of any bytes, also the most negative, against int64 products; ragged numbers of tokens and
-/// features.
-TEST(ByteProducts, AreExact) {
-  for (const auto& [tokens, features, width] :
-       {std::tuple{1, 1, 4}, std::tuple{64, 6, 64}, std::tuple{130, 20, 76}}) {
-    const at::Tensor x = at::randint(-128, 128, {tokens, width}, at::kChar);
-    const at::Tensor w = at::randint(-128, 128, {features, width}, at::kChar);
-    x[0].fill_(-128);
-    w[0].fill_(-128);
-    const at::Tensor shifted = w.to(at::kInt).add_(128).to(at::kByte);
-    const auto tiles = kernels::tiles_of(x);
-    ASSERT_EQ(tiles.tokens(), (tokens + 63) / 64 * 64);
-    const at::Tensor exact = at::mm(w.to(at::kDouble), x.to(at::kDouble).t());
-    const auto products = [&](auto multiply) {
-      const at::Tensor all = at::empty({features, tiles.tokens()}, at::kInt);
-      multiply(shifted.const_data_ptr<uint8_t>(), features, tiles, all.mutable_data_ptr<int32_t>());
-      EXPECT_TRUE(all.narrow(1, tokens, tiles.tokens() - tokens).eq(0).all().item<bool>());
-      return all.narrow(1, 0, tokens).to(at::kDouble);
-    };
-    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes), exact));
-    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes_plainly), exact));
-  }
-}
-
 /// Bars from maxima: at least `kept` of them reach it, about so many; ties and negative ones, too.
 TEST(ScreenBars, AreReachedByAtLeastTheKept) {
   const int64_t groups = 70;
@@ -308,42 +283,8 @@ TEST(ScreenBars, AreReachedByAtLeastTheKept) {
   }
 }
 
-/// Bytes, step and what is lost, against the definitions in float64; bfloat16 rows are the numbers
-/// that they are.
-TEST(ByteRows, AreTheNearestGridPoints) {
-  const int64_t width = 83;  // not whole vectors
-  const at::Tensor row = random_tensor({width}, at::kFloat, 1).to(at::kBFloat16).to(at::kFloat);
-  const at::Tensor centre = random_tensor({width}, at::kFloat, 2);
-  const at::Tensor scale = 0.5 + random_tensor({width}, at::kFloat, 3).abs();
-  const at::Tensor direction = random_tensor({width}, at::kFloat, 4);
-  const kernels::RowGrid grid{centre.const_data_ptr<float>(), scale.const_data_ptr<float>(),
-                              direction.const_data_ptr<float>()};
-  const at::Tensor values = at::empty({width});
-  const at::Tensor bytes = at::empty({width}, at::kChar);
-  const auto result =
-      kernels::row_to_bytes(row.const_data_ptr<float>(), grid, width,
-                            values.mutable_data_ptr<float>(), bytes.mutable_data_ptr<int8_t>());
-  const at::Tensor v = (row - centre).to(at::kDouble) * scale.to(at::kDouble);
-  const double step = v.abs().max().item<double>() / 127.0;
-  EXPECT_NEAR(result.step, step, 1e-6 * step);
-  EXPECT_LE((v / step - bytes.to(at::kDouble)).abs().max().item<double>(), 0.5 + 1e-4);
-  const at::Tensor near = bytes.to(at::kDouble) * step;
-  const auto is = [](float got, const at::Tensor& expected) {
-    EXPECT_NEAR(got, expected.item<double>(), 1e-4 * std::abs(expected.item<double>()));
-  };
-  is(result.whole, v.square().sum());
-  is(result.near, near.square().sum());
-  is(result.error, (v - near).square().sum());
-  is(result.product, v.dot(direction.to(at::kDouble)));
-  const at::Tensor halves = row.to(at::kBFloat16);
-  const at::Tensor again = at::empty({width}, at::kChar);
-  kernels::row_to_bytes(static_cast<const hwy::bfloat16_t*>(halves.const_data_ptr()), grid, width,
-                        values.mutable_data_ptr<float>(), again.mutable_data_ptr<int8_t>());
-  EXPECT_TRUE(at::equal(bytes, again));
-}
-
 /// All zeros are zeros on any grid, and a row of one number is exact but for the float32 step.
-TEST(ByteRows, OfZerosAndOfOneNumberLoseNextToNothing) {
+TEST(ByteGrids, OfZerosAndOfOneNumberLoseNextToNothing) {
   for (const float value : {0.0F, -3.5F}) {
     const Grids grids(at::full({1, 20}, value));
     EXPECT_LE(grids.errors[0], 1e-5F);
