@@ -15,26 +15,32 @@
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::trainer::HWY_NAMESPACE {
 
-/// What all blocks of a stretch share.
+/// What all blocks of a stretch share. A first moment is counted in units of what a gradient adds
+/// to it, a second one in units of what its square adds, so that adding takes no product:
+///
+///   M = β₁/first_unit · m + g      S = β₂/second_unit · v + g²      second_unit = root_unit²
 struct Rates {
-  explicit Rates(const StoredCoefficients& c)
-      : beta1(c.adam.beta1),
+  Rates(const StoredCoefficients& c, bool has_first)
+      : first_unit(has_first ? c.adam.scale * c.adam.rest1 : c.adam.scale),
+        root_unit(c.adam.scale * std::sqrt(c.adam.rest2)),
+        second_unit(root_unit * root_unit),
+        beta1(c.adam.beta1),
         beta2(c.adam.beta2),
-        gradient(c.adam.scale),
-        first(c.adam.scale * c.adam.rest1),
-        root_of_second(c.adam.scale * std::sqrt(c.adam.rest2)),
-        step_size(c.adam.step_size),
-        root(c.adam.root),
+        old_first(beta1 / first_unit),
+        old_second(beta2 / second_unit),
+        step_size(c.adam.step_size * first_unit),
+        root(c.adam.root * root_unit),
         epsilon(std::max(c.adam.epsilon, kTiny)),
-        root_of_smallest(std::sqrt(c.smallest_second)),
+        root_of_smallest(std::sqrt(c.smallest_second) * first_unit / root_unit),
         key(c.key) {}
 
+  float first_unit, root_unit, second_unit;
   float beta1, beta2;
-  float gradient;        // what a gradient counts for by itself,
-  float first;           // in the first moment,
-  float root_of_second;  // and in the second one before it is squared
-  float step_size, root, epsilon;
-  float root_of_smallest;
+  float old_first, old_second;  // of M and S per m and v
+  float step_size;              // per M
+  float root;                   // per √S
+  float epsilon;
+  float root_of_smallest;  // √S must be this times |M|
   uint64_t key;
 };
 
@@ -51,19 +57,28 @@ struct Block {
   Second* second;
   float* first_scale;
   float* second_scale;
+
+  /// The block `count` blocks on.
+  Block after(int64_t count) const {
+    const int64_t n = count * kStateBlock;
+    const int64_t scales = sizeof(Second) == 1 ? count : 0;
+    return {.gradient = gradient + n,
+            .weight = weight + n,
+            .first = first == nullptr ? nullptr : first + n,
+            .second = second + n,
+            .first_scale = first_scale == nullptr ? nullptr : first_scale + scales,
+            .second_scale = second_scale == nullptr ? nullptr : second_scale + scales};
+  }
 };
 
-/// Moves a vector of weights. `inverse_root` ≈ 1/√second.
+/// Weights after their move. `root` ≈ √S.
 template <typename Weight>
-HWY_INLINE void move_weights(Vector first, Vector second, Vector inverse_root, const Rates& rates,
-                             WordVector bits, Weight* weight) {
+HWY_INLINE Vector moved(Vector first, Vector root, const Rates& rates, const Weight* weight) {
   const Floats d;
-  const Vector used = hn::Max(hn::Mul(second, inverse_root),
-                              hn::Mul(hn::Abs(first), hn::Set(d, rates.root_of_smallest)));
+  const Vector used = hn::Max(root, hn::Mul(hn::Abs(first), hn::Set(d, rates.root_of_smallest)));
   const Vector below = hn::MulAdd(used, hn::Set(d, rates.root), hn::Set(d, rates.epsilon));
   const Vector step = hn::Mul(hn::Set(d, rates.step_size), first);
-  const Vector moved = hn::NegMulAdd(step, hn::ApproximateReciprocal(below), load_as(d, weight));
-  store_number(moved, bits, WeightBits(), weight);
+  return hn::NegMulAdd(step, hn::ApproximateReciprocal(below), load_as(d, weight));
 }
 
 HWY_INLINE bool is_zero(const float* gradient) {
@@ -90,60 +105,106 @@ HWY_INLINE void decay_block(const Block& block, int64_t element, const Rates& ra
     if (*block.first_scale == 0.0F) {
       return;
     }
-    const uint32_t seed = block_seed(rates.key, element);
-    const Vector first_unit = hn::Set(d, unit(block.first, block.first_scale));
-    const Vector second_unit = hn::Set(d, unit(block.second, block.second_scale));
-    CROSSLOOM_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      const int64_t i = v * kLanes;
+    WordVector bits[kVectors];
+    draw_bits(block_seed(rates.key, element), bits);
+    const Vector first_unit = hn::Set(d, unit(block.first, block.first_scale) / rates.first_unit);
+    const Vector second_unit =
+        hn::Set(d, unit(block.second, block.second_scale) / rates.second_unit);
+    const auto weights = [&](int64_t i) HWY_ATTR {
       const Vector first = hn::Mul(load_moment(block.first + i), first_unit);
       const Vector second =
           hn::MulAdd(load_moment(block.second + i), second_unit, hn::Set(d, kTiny));
-      move_weights(first, second, hn::ApproximateReciprocalSqrt(second), rates,
-                   random_bits(seed, i), block.weight + i);
+      return moved(first, hn::Sqrt(second), rates, block.weight + i);
+    };
+    CROSSLOOM_UNROLL
+    for (int v = 0; v < kVectors; v += 2) {
+      const int64_t i = v * kLanes;
+      store_two(weights(i), weights(i + kLanes), bits[v], bits[v + 1], block.weight + i);
     }
   }
 }
 
+/// Blocks' new moments on their way from one pass to the next. In the first one weights move, in
+/// the second one moments are stored: a block's largest is known by then, and its own blocks'
+/// arithmetic fills the time until a core has found it.
+constexpr int64_t kBlocksAtOnce = 4;
+struct NewMoments {
+  HWY_ALIGN float first[kBlocksAtOnce][kStateBlock];  // M
+  HWY_ALIGN float root[kBlocksAtOnce][kStateBlock];   // √S
+  HWY_ALIGN uint32_t bits[kBlocksAtOnce][kStateBlock];
+  float largest_first[kBlocksAtOnce];
+  float largest_root[kBlocksAtOnce];
+  bool silent[kBlocksAtOnce];  // without gradient: stored already
+};
+
 template <bool kFirst, typename Block>
-HWY_INLINE void update_block(const Block& block, int64_t element, const Rates& rates) {
-  if constexpr (sizeof(typename Block::Second) == 1) {
-    if (is_zero(block.gradient)) {
-      decay_block<kFirst>(block, element, rates);
-      return;
-    }
+HWY_INLINE void move_block(const Block& block, int64_t element, const Rates& rates, int64_t place,
+                           NewMoments& moments) {
+  moments.silent[place] = sizeof(typename Block::Second) == 1 && is_zero(block.gradient);
+  if (moments.silent[place]) {
+    decay_block<kFirst>(block, element, rates);
+    return;
   }
   const Floats d;
-  Vector first[kVectors];
-  Vector second[kVectors];
-  Vector inverse_root[kVectors];
   WordVector bits[kVectors];
-  const uint32_t seed = block_seed(rates.key, element);
+  draw_bits(block_seed(rates.key, element), bits);
+  float* first_to = moments.first[place];
+  float* root_to = moments.root[place];
   const Vector old_first =
-      hn::Set(d, kFirst ? rates.beta1 * unit(block.first, block.first_scale) : 0.0F);
-  const Vector old_second = hn::Set(d, rates.beta2 * unit(block.second, block.second_scale));
-  CROSSLOOM_UNROLL
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t i = v * kLanes;
+      hn::Set(d, kFirst ? rates.old_first * unit(block.first, block.first_scale) : 0.0F);
+  const Vector old_second = hn::Set(d, rates.old_second * unit(block.second, block.second_scale));
+  Vector largest_first = hn::Zero(d);
+  Vector largest_root = hn::Zero(d);
+  const auto weights = [&](int64_t i) HWY_ATTR {
     const Vector gradient = hn::LoadU(d, block.gradient + i);
+    Vector first = gradient;
     if constexpr (kFirst) {
-      first[v] = hn::MulAdd(load_moment(block.first + i), old_first,
-                            hn::Mul(hn::Set(d, rates.first), gradient));
-    } else {
-      first[v] = hn::Mul(hn::Set(d, rates.gradient), gradient);
+      first = hn::MulAdd(load_moment(block.first + i), old_first, gradient);
+      hn::Store(first, d, first_to + i);
+      largest_first = hn::Max(largest_first, hn::Abs(first));
     }
-    const Vector root = hn::Mul(hn::Set(d, rates.root_of_second), gradient);
-    second[v] = hn::MulAdd(
-        root, root, hn::MulAdd(load_moment(block.second + i), old_second, hn::Set(d, kTiny)));
-    inverse_root[v] = hn::ApproximateReciprocalSqrt(second[v]);
-    bits[v] = random_bits(seed, i);
-    move_weights(first[v], second[v], inverse_root[v], rates, bits[v], block.weight + i);
+    const Vector old = hn::MulAdd(load_moment(block.second + i), old_second, hn::Set(d, kTiny));
+    const Vector root = hn::Sqrt(hn::MulAdd(gradient, gradient, old));
+    hn::Store(root, d, root_to + i);
+    largest_root = hn::Max(largest_root, root);
+    return moved(first, root, rates, block.weight + i);
+  };
+  CROSSLOOM_UNROLL
+  for (int v = 0; v < kVectors; v += 2) {
+    const int64_t i = v * kLanes;
+    store_two(weights(i), weights(i + kLanes), bits[v], bits[v + 1], block.weight + i);
+    hn::Store(bits[v], Words(), moments.bits[place] + i);
+    hn::Store(bits[v + 1], Words(), moments.bits[place] + i + kLanes);
   }
-  StoredMoment<typename Block::Second>::store(second, inverse_root, bits, SecondBits(),
-                                              block.second, block.second_scale);
+  moments.largest_first[place] = hn::GetLane(hn::MaxOfLanes(d, largest_first));
+  moments.largest_root[place] = hn::GetLane(hn::MaxOfLanes(d, largest_root));
+}
+
+template <bool kFirst, typename Block>
+HWY_INLINE void store_moments(const Block& block, const Rates& rates, int64_t place,
+                              const NewMoments& moments) {
+  if (moments.silent[place]) {
+    return;
+  }
+  const uint32_t* bits = moments.bits[place];
+  store_second(moments.root[place], bits, rates.second_unit, moments.largest_root[place],
+               block.second, block.second_scale);
   if constexpr (kFirst) {
-    StoredMoment<typename Block::First>::store(first, inverse_root, bits, FirstBits(), block.first,
-                                               block.first_scale);
+    store_first(moments.first[place], bits, rates.first_unit, moments.largest_first[place],
+                block.first, block.first_scale);
+  }
+}
+
+/// `count` blocks that lie one after the other, at most kBlocksAtOnce.
+template <bool kFirst, typename Block>
+HWY_INLINE void update_blocks(const Block& block, int64_t count, int64_t element,
+                              const Rates& rates) {
+  NewMoments moments;
+  for (int64_t b = 0; b < count; ++b) {
+    move_block<kFirst>(block.after(b), element + b * kStateBlock, rates, b, moments);
+  }
+  for (int64_t b = 0; b < count; ++b) {
+    store_moments<kFirst>(block.after(b), rates, b, moments);
   }
 }
 
@@ -164,8 +225,8 @@ HWY_INLINE void update_part(const Block& block, int64_t count, int64_t element,
   if constexpr (kFirst) {
     copy(block.first, first);
   }
-  update_block<kFirst>(
-      Block{gradient, weight, first, second, block.first_scale, block.second_scale}, element,
+  update_blocks<kFirst>(
+      Block{gradient, weight, first, second, block.first_scale, block.second_scale}, 1, element,
       rates);
   copy(weight, block.weight);
   copy(second, block.second);
@@ -177,28 +238,21 @@ HWY_INLINE void update_part(const Block& block, int64_t count, int64_t element,
 template <bool kFirst, typename Weight, typename First, typename Second>
 HWY_INLINE void update_stretch(const StoredStretch& stretch, const float* g, int64_t count,
                                int64_t element, const StoredCoefficients& c) {
-  const Rates rates(c);
-  Block<Weight, First, Second> block{.gradient = g,
-                                     .weight = static_cast<Weight*>(stretch.weights),
-                                     .first = static_cast<First*>(stretch.first),
-                                     .second = static_cast<Second*>(stretch.second),
-                                     .first_scale = stretch.first_scales,
-                                     .second_scale = stretch.second_scales};
-  const bool has_scales = sizeof(Second) == 1;
-  int64_t i = 0;
-  for (; i + kStateBlock <= count; i += kStateBlock) {
-    update_block<kFirst>(block, element + i, rates);
-    block.gradient += kStateBlock;
-    block.weight += kStateBlock;
-    block.second += kStateBlock;
-    block.second_scale += has_scales ? 1 : 0;
-    if constexpr (kFirst) {
-      block.first += kStateBlock;
-      block.first_scale += has_scales ? 1 : 0;
-    }
+  const Rates rates(c, kFirst);
+  const Block<Weight, First, Second> begin{.gradient = g,
+                                           .weight = static_cast<Weight*>(stretch.weights),
+                                           .first = static_cast<First*>(stretch.first),
+                                           .second = static_cast<Second*>(stretch.second),
+                                           .first_scale = stretch.first_scales,
+                                           .second_scale = stretch.second_scales};
+  const int64_t whole = count / kStateBlock;
+  for (int64_t b = 0; b < whole; b += kBlocksAtOnce) {
+    update_blocks<kFirst>(begin.after(b), std::min(kBlocksAtOnce, whole - b),
+                          element + b * kStateBlock, rates);
   }
-  if (i < count) {
-    update_part<kFirst>(block, count - i, element + i, rates);
+  const int64_t done = whole * kStateBlock;
+  if (done < count) {
+    update_part<kFirst>(begin.after(whole), count - done, element + done, rates);
   }
 }
 

@@ -1,6 +1,14 @@
 // How Adam's few-byte weights and moments lie in memory (stored_kernels.h), a vector at a time, for
 // files that Highway compiles once per instruction set: what stored numbers stand for, an element's
 // random bits, and rounding by them to one of the two neighbours, so that the mean is the value.
+//
+// Bytes stand for squares or fourth powers. With w uniform in [0, 1) and t = w(1 − w),
+//
+//   q = ⌊√(y − t) + w⌋          is k + 1 rather than k where √(y − t) ≥ k + 1 − w, that is where
+//                               1 − w ≤ (y − k²)/((k+1)² − k²): the mean of q² is y
+//   q = ⌊√(√y − 3t) + w⌋        compares y with ((k+u)² + 3t)², u = 1 − w, where the mean would
+//   need
+//                               k⁴ + u((k+1)⁴ − k⁴): the mean of q⁴ is y up to 1/(2q³) of it
 #if defined(CROSSLOOM_STORED_NUMBERS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CROSSLOOM_STORED_NUMBERS_INL_H
 #undef CROSSLOOM_STORED_NUMBERS_INL_H
@@ -9,8 +17,6 @@
 #endif
 
 #include <hwy/highway.h>
-
-#include <cmath>
 
 #include "architectures/kernels/load-inl.h"
 #include "trainer/state_block.h"
@@ -31,7 +37,8 @@ constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Floats()));
 constexpr int kVectors = static_cast<int>(kStateBlock / kLanes);  // of a block
 constexpr float kTiny = 1e-27F;  // below what a squared gradient, a moment or a divisor matters
 constexpr float kSquares = 127.0F * 127.0F;
-constexpr float kFourths = 255.0F * 255.0F * 255.0F * 255.0F;
+constexpr float kSecondSquares = 255.0F * 255.0F;
+constexpr float kFourths = kSecondSquares * kSecondSquares;
 
 /// A state block's part of its elements' random bits: a 64-bit mix of its first one's number under
 /// the key.
@@ -42,36 +49,32 @@ HWY_INLINE uint32_t block_seed(uint64_t key, int64_t element) {
   return static_cast<uint32_t>((x ^ (x >> 31)) >> 32);
 }
 
-/// Random bits of a block's elements place, place + 1, …: multiplied, mixed, multiplied.
-HWY_INLINE WordVector random_bits(uint32_t seed, int64_t place) {
+/// 16 random bits for each of a block's elements, by which weight and both moments are rounded:
+/// each is uniform, which is all that unbiased rounding needs. Elements i and i + 32 share a word
+/// (multiplied, mixed, multiplied), whose lower and upper half they have.
+HWY_INLINE void draw_bits(uint32_t seed, WordVector* bits) {
+  constexpr int kHalf = kVectors / 2;
   const Words d;
-  WordVector x = hn::Add(hn::Iota(d, static_cast<uint32_t>(place)), hn::Set(d, seed));
-  x = hn::Mul(x, hn::Set(d, 0x7FEB352DU));
-  x = hn::Xor(x, hn::ShiftRight<15>(x));
-  return hn::Mul(x, hn::Set(d, 0x846CA68BU));
+  CROSSLOOM_UNROLL
+  for (int v = 0; v < kHalf; ++v) {
+    const auto place = static_cast<uint32_t>(v * kLanes);
+    WordVector x = hn::Mul(hn::Add(hn::Iota(d, place), hn::Set(d, seed)), hn::Set(d, 0x7FEB352DU));
+    x = hn::Mul(hn::Xor(x, hn::ShiftRight<15>(x)), hn::Set(d, 0x846CA68BU));
+    bits[v] = hn::And(x, hn::Set(d, 0xFFFFU));
+    bits[v + kHalf] = hn::ShiftRight<16>(x);
+  }
 }
 
-/// The 16 of an element's random bits that weight, first and second moment round by in bfloat16,
-/// and the number in [1, 2) that both moments round by in bytes. They overlap: each is uniform,
-/// which is all that unbiased rounding needs.
-struct WeightBits {
-  static HWY_INLINE WordVector of(WordVector bits) { return hn::ShiftRight<16>(bits); }
+/// What random bits say to bytes: w − ½ and t.
+struct Dither {
+  explicit HWY_INLINE Dither(WordVector bits)
+      : offset(hn::MulSub(hn::ConvertTo(Floats(), hn::BitCast(Integers(), bits)),
+                          hn::Set(Floats(), 0x1p-16F), hn::Set(Floats(), 0.5F))),
+        variance(hn::NegMulAdd(offset, offset, hn::Set(Floats(), 0.25F))) {}
+
+  Vector offset;
+  Vector variance;
 };
-struct FirstBits {
-  static HWY_INLINE WordVector of(WordVector bits) {
-    return hn::And(bits, hn::Set(Words(), 0xFFFFU));
-  }
-};
-struct SecondBits {
-  static HWY_INLINE WordVector of(WordVector bits) {
-    return hn::And(hn::ShiftRight<8>(bits), hn::Set(Words(), 0xFFFFU));
-  }
-};
-HWY_INLINE Vector number_from_one(WordVector bits) {
-  const Words d;
-  const WordVector fraction = hn::And(bits, hn::Set(d, 0x007FFFFFU));
-  return hn::BitCast(Floats(), hn::Or(fraction, hn::Set(d, 0x3F800000U)));
-}
 
 /// Stored moments as numbers of the unit that `unit` names.
 template <typename Number>
@@ -100,113 +103,114 @@ HWY_INLINE float unit(const uint8_t* /*moment*/, const float* scale) {
   return *scale * (1.0F / kFourths);
 }
 
-template <typename Bits>
-HWY_INLINE void store_number(Vector value, WordVector /*bits*/, Bits /*which*/, float* to) {
-  hn::StoreU(value, Floats(), to);
+HWY_INLINE void store_two(Vector low, Vector high, WordVector, WordVector, float* to) {
+  hn::StoreU(low, Floats(), to);
+  hn::StoreU(high, Floats(), to + kLanes);
 }
-template <typename Bits>
-HWY_INLINE void store_number(Vector value, WordVector bits, Bits /*which*/, bfloat16_t* to) {
+HWY_INLINE void store_two(Vector low, Vector high, WordVector low_bits, WordVector high_bits,
+                          bfloat16_t* to) {
   const Words words;
-  const hn::Rebind<uint16_t, Floats> half;
-  const WordVector raised = hn::Add(hn::BitCast(words, value), Bits::of(bits));
-  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(raised)), half,
-             reinterpret_cast<uint16_t*>(to));
+  const WordVector a = hn::Add(hn::BitCast(words, low), low_bits);
+  const WordVector b = hn::Add(hn::BitCast(words, high), high_bits);
+  auto* halves = reinterpret_cast<uint16_t*>(to);
+#if HWY_TARGET == HWY_SCALAR
+  halves[0] = static_cast<uint16_t>(hn::GetLane(a) >> 16);
+  halves[1] = static_cast<uint16_t>(hn::GetLane(b) >> 16);
+#else
+  const hn::Repartition<uint16_t, Floats> d;
+  hn::StoreU(hn::ConcatOdd(d, hn::BitCast(d, b), hn::BitCast(d, a)), d, halves);
+#endif
 }
 
-/// Rounds `below` up to the next code by chance, so that the mean of what the codes stand for is
-/// the value: up where random · gap < over. `gap`: what the next code stands for more than `below`;
-/// `over`: what the value exceeds `below` by.
-HWY_INLINE Vector chosen_code(Vector below, Vector gap, Vector over, WordVector bits,
-                              float largest) {
-  const Floats d;
-  const auto up = hn::Lt(hn::MulSub(number_from_one(bits), gap, gap), over);
-  const Vector code = hn::Add(below, hn::IfThenElseZero(up, hn::Set(d, 1.0F)));
-  return hn::Min(code, hn::Set(d, largest));
-}
-
-/// Whole numbers of magnitude below 2²² into bytes: adding 1.5 · 2²³ leaves them, in two's
-/// complement, in the lowest bits.
+/// Two vectors of codes before they are rounded, within half of what a byte holds: adding 1.5 · 2²³
+/// rounds them, and leaves them, in two's complement, in the lowest bits.
 template <typename Byte>
-HWY_INLINE void store_bytes(Vector whole, Byte* to) {
-  const hn::Rebind<uint8_t, Floats> bytes;
-  const Vector raised = hn::Add(whole, hn::Set(Floats(), 0x1.8p23F));
-  hn::StoreU(hn::TruncateTo(bytes, hn::BitCast(Words(), raised)), bytes,
-             reinterpret_cast<uint8_t*>(to));
+HWY_INLINE void store_two_codes(Vector low, Vector high, Byte* to) {
+  const Vector raise = hn::Set(Floats(), 0x1.8p23F);
+  const Vector a = hn::Add(low, raise);
+  const Vector b = hn::Add(high, raise);
+#if HWY_TARGET == HWY_SCALAR
+  to[0] = static_cast<Byte>(hn::GetLane(hn::BitCast(Words(), a)));
+  to[1] = static_cast<Byte>(hn::GetLane(hn::BitCast(Words(), b)));
+#else
+  const hn::Repartition<int16_t, Floats> d;
+  const hn::Rebind<Byte, decltype(d)> bytes;
+  const auto words = hn::ConcatEven(d, hn::BitCast(d, b), hn::BitCast(d, a));
+  hn::StoreU(hn::DemoteTo(bytes, words), bytes, to);
+#endif
 }
 
-/// A block's moment on its way back to memory: what one kind of storage needs of all its vectors.
-/// inverse_roots[v] ≈ 1/√values[v] where the moment is the second.
+/// A block's first moments, in units of `unit`, on their way back to memory; `largest` is the
+/// largest magnitude among them.
 template <typename Number>
-struct StoredMoment {
-  template <typename Bits>
-  static HWY_INLINE void store(const Vector* values, const Vector* /*inverse_roots*/,
-                               const WordVector* bits, Bits which, Number* to, float* /*scale*/) {
-    CROSSLOOM_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      store_number(values[v], bits[v], which, to + v * kLanes);
-    }
-  }
-};
-
-HWY_INLINE float largest_of(const Vector* values) {
+HWY_INLINE void store_first(const float* HWY_RESTRICT values, const uint32_t* HWY_RESTRICT bits,
+                            float unit, float /*largest*/, Number* to, float* /*scale*/) {
   const Floats d;
-  Vector most = hn::Abs(values[0]);
+  const Vector factor = hn::Set(d, unit);
   CROSSLOOM_UNROLL
-  for (int v = 1; v < kVectors; ++v) {
-    most = hn::Max(most, hn::Abs(values[v]));
+  for (int v = 0; v < kVectors; v += 2) {
+    const int64_t i = v * kLanes;
+    store_two(hn::Mul(hn::Load(d, values + i), factor),
+              hn::Mul(hn::Load(d, values + i + kLanes), factor), hn::Load(Words(), bits + i),
+              hn::Load(Words(), bits + i + kLanes), to + i);
   }
-  return hn::GetLane(hn::MaxOfLanes(d, most));
+}
+HWY_INLINE void store_first(const float* HWY_RESTRICT values, const uint32_t* HWY_RESTRICT bits,
+                            float unit, float largest, int8_t* to, float* scale) {
+  const Floats d;
+  *scale = largest * unit;
+  const Vector per_unit = hn::Set(d, *scale > kTiny ? kSquares / largest : 0.0F);
+  const auto code = [&](int64_t i) HWY_ATTR {
+    const Vector value = hn::Load(d, values + i);
+    const Dither dither(hn::Load(Words(), bits + i));
+    const Vector square =
+        hn::Max(hn::MulSub(hn::Abs(value), per_unit, dither.variance), hn::Set(d, kTiny));
+    const Vector magnitude =
+        hn::MulAdd(square, hn::ApproximateReciprocalSqrt(square), dither.offset);
+    return hn::CopySign(hn::Min(magnitude, hn::Set(d, 127.0F)), value);
+  };
+  CROSSLOOM_UNROLL
+  for (int v = 0; v < kVectors; v += 2) {
+    const int64_t i = v * kLanes;
+    store_two_codes(code(i), code(i + kLanes), to + i);
+  }
 }
 
-template <>
-struct StoredMoment<int8_t> {
-  template <typename Bits>
-  static HWY_INLINE void store(const Vector* values, const Vector* /*inverse_roots*/,
-                               const WordVector* bits, Bits /*which*/, int8_t* to, float* scale) {
-    const Floats d;
-    *scale = largest_of(values);
-    const Vector per_unit = hn::Set(d, *scale > kTiny ? kSquares / *scale : 0.0F);
-    const Vector one = hn::Set(d, 1.0F);
-    const Vector two = hn::Set(d, 2.0F);
-    CROSSLOOM_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      const Vector square = hn::MulAdd(hn::Abs(values[v]), per_unit, hn::Set(d, kTiny));
-      const Vector root = hn::Mul(square, hn::ApproximateReciprocalSqrt(square));
-      const Vector below = hn::Floor(root);
-      const Vector gap = hn::MulAdd(below, two, one);  // (q + 1)² − q²
-      const Vector over = hn::NegMulAdd(below, below, square);
-      const Vector code = chosen_code(below, gap, over, bits[v], 127.0F);
-      store_bytes(hn::CopySign(code, values[v]), to + v * kLanes);
-    }
+/// The same of second moments, given by their roots.
+template <typename Number>
+HWY_INLINE void store_second(const float* HWY_RESTRICT roots, const uint32_t* HWY_RESTRICT bits,
+                             float unit, float /*largest*/, Number* to, float* /*scale*/) {
+  const Floats d;
+  const auto value = [&](int64_t i) HWY_ATTR {
+    const Vector root = hn::Load(d, roots + i);
+    return hn::Mul(hn::Mul(root, root), hn::Set(d, unit));
+  };
+  CROSSLOOM_UNROLL
+  for (int v = 0; v < kVectors; v += 2) {
+    const int64_t i = v * kLanes;
+    store_two(value(i), value(i + kLanes), hn::Load(Words(), bits + i),
+              hn::Load(Words(), bits + i + kLanes), to + i);
   }
-};
-
-template <>
-struct StoredMoment<uint8_t> {
-  /// Values ≥ kTiny.
-  template <typename Bits>
-  static HWY_INLINE void store(const Vector* values, const Vector* inverse_roots,
-                               const WordVector* bits, Bits /*which*/, uint8_t* to, float* scale) {
-    const Floats d;
-    *scale = largest_of(values);
-    const float fourths = kFourths / *scale;
-    const Vector per_unit = hn::Set(d, fourths);
-    const Vector code_unit = hn::Set(d, std::sqrt(std::sqrt(fourths)));
-    const Vector one = hn::Set(d, 1.0F);
-    const Vector two = hn::Set(d, 2.0F);
-    CROSSLOOM_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      const Vector fourth = hn::Mul(values[v], per_unit);
-      const Vector root = hn::ApproximateReciprocalSqrt(inverse_roots[v]);  // values^¼
-      const Vector below = hn::Floor(hn::Mul(root, code_unit));
-      const Vector square = hn::Mul(below, below);
-      const Vector step = hn::MulAdd(below, two, one);                  // (q + 1)² − q²
-      const Vector gap = hn::Mul(hn::MulAdd(square, two, step), step);  // (q + 1)⁴ − q⁴
-      const Vector over = hn::NegMulAdd(square, square, fourth);
-      store_bytes(chosen_code(below, gap, over, bits[v], 255.0F), to + v * kLanes);
-    }
+}
+HWY_INLINE void store_second(const float* HWY_RESTRICT roots, const uint32_t* HWY_RESTRICT bits,
+                             float unit, float largest, uint8_t* to, float* scale) {
+  const Floats d;
+  // A little more than the largest, so that its code plus the dither stays below 255½.
+  const float root_of_scale = largest * (1.0F + 0x1p-20F);
+  *scale = root_of_scale * root_of_scale * unit;
+  const Vector per_unit = hn::Set(d, kSecondSquares / root_of_scale);
+  const auto code = [&](int64_t i) HWY_ATTR {
+    const Dither dither(hn::Load(Words(), bits + i));
+    const Vector square =
+        hn::NegMulAdd(dither.variance, hn::Set(d, 3.0F), hn::Mul(hn::Load(d, roots + i), per_unit));
+    return hn::Add(hn::Sqrt(hn::Max(square, hn::Zero(d))), dither.offset);
+  };
+  CROSSLOOM_UNROLL
+  for (int v = 0; v < kVectors; v += 2) {
+    const int64_t i = v * kLanes;
+    store_two_codes(code(i), code(i + kLanes), to + i);
   }
-};
+}
 
 }  // namespace crossloom::trainer::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

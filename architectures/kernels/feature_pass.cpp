@@ -141,6 +141,10 @@ HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t
     feature_block<kVectors, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
                                                       column + i, out + i);
   }
+  for (; i + kVectors / 2 * lanes <= count; i += kVectors / 2 * lanes) {
+    feature_block<kVectors / 2, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
+                                                          column + i, out + i);
+  }
   for (; i + kVectors / 4 * lanes <= count; i += kVectors / 4 * lanes) {
     feature_block<kVectors / 4, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
                                                           column + i, out + i);

@@ -133,6 +133,34 @@ TEST(StoredKernels, RoundingIsUnbiased) {
   }
 }
 
+/// Of codes from 1 on: exact in m, up to 1/(2q³) of it in v (trainer/stored_numbers-inl.h).
+TEST(StoredKernels, SmallBytesAreUnbiasedToo) {
+  constexpr int64_t kCount = 1 << 18;
+  const auto c = coefficients(1e-3, 78);
+  crossloom::test::for_every_instruction_set([&] {
+    for (const double part : {7e-5, 3e-4, 2e-3, 1.7e-2, 0.3}) {  // of a block's largest gradient
+      Memory memory(kCount, Stored::kHalf, Stored::kByte);
+      at::Tensor g = at::full({kCount}, static_cast<float>(part));
+      g.view({-1, 64}).select(1, 0).fill_(1.0F);
+      adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), kCount, 0, c);
+      const auto mean = [](const at::Tensor& all) {
+        return all.view({-1, 64}).narrow(1, 1, 63).mean().item<double>();
+      };
+      const double m = 0.1 * part;
+      const double v = 0.001 * part * part;
+      const double first_code = 127.0 * std::sqrt(part);
+      const double second_code = 255.0 * std::sqrt(part);
+      const double draws = std::sqrt(static_cast<double>(kCount));
+      // Codes deviate by at most one half; estimated roots are 2⁻¹¹ off.
+      EXPECT_NEAR(mean(first_numbers(memory)) / m, 1.0, 5.0 / first_code / draws + 0x1p-10)
+          << "part " << part;
+      EXPECT_NEAR(mean(second_numbers(memory)) / v, 1.0,
+                  10.0 / second_code / draws + 0.5 / std::pow(second_code, 3))
+          << "part " << part;
+    }
+  });
+}
+
 TEST(StoredKernels, BitsDoNotDependOnStretches) {
   constexpr int64_t kCount = 512;
   for (const Stored state : kStates) {
