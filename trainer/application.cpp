@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <numeric>
+#include <optional>
 
 #include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/scratch.h"
@@ -71,6 +72,7 @@ class StoredApplication final : public Application {
       : Application(parameter),
         first_element_(first_element),
         state_(state),
+        whole_blocks_(state.row % kStateBlock == 0),
         options_(options),
         rng_(seed, Purpose::kStochasticRounding),
         weight_type_(parameter.value.scalar_type() == at::kBFloat16 ? Stored::kHalf
@@ -79,14 +81,17 @@ class StoredApplication final : public Application {
         moment_bytes_(state.second.element_size()),
         weight_(bytes_at(parameter.value)),
         first_(bytes_at(state.first)),
-        second_(bytes_at(state.second)) {}
+        second_(bytes_at(state.second)),
+        first_scales_(scales_of(state.first_scales)),
+        second_scales_(scales_of(state.second_scales)) {}
 
   void start(int64_t step, double rate) override {
     const auto bits = rng_.bits(static_cast<uint64_t>(step));
-    coefficients_ = {
-        .adam = adam_coefficients<float>(options_, step, rate, 1.0),
-        .smallest_second = static_cast<float>(smallest_second(options_.beta1, options_.beta2)),
-        .key = (uint64_t{bits[0]} << 32) | bits[1]};
+    rates_.emplace(StoredCoefficients{.adam = adam_coefficients<float>(options_, step, rate, 1.0),
+                                      .smallest_second = static_cast<float>(
+                                          smallest_second(options_.beta1, options_.beta2)),
+                                      .key = (uint64_t{bits[0]} << 32) | bits[1]},
+                   first_ != nullptr);
     forget_squares();
   }
   void expect(int64_t first, int64_t count) override {
@@ -98,37 +103,45 @@ class StoredApplication final : public Application {
     values(weight_, weight_bytes_);
     values(first_, moment_bytes_);
     values(second_, moment_bytes_);
+    const int64_t block = block_of(first);
     const int64_t blocks = (count + kStateBlock - 1) / kStateBlock;
-    for (const at::Tensor* all : {&state_.first_scales, &state_.second_scales}) {
-      if (all->defined()) {
-        architectures::kernels::prefetch_stretch(all->const_data_ptr<float>() + state_.block(first),
-                                                 blocks);
+    for (const float* scales : {first_scales_, second_scales_}) {
+      if (scales != nullptr) {
+        architectures::kernels::prefetch_stretch(scales + block, blocks);
       }
     }
   }
 
  protected:
   void apply(int64_t first, int64_t count, const float* gradient) override {
-    const auto scales = [&](const at::Tensor& all) {
-      return all.defined() ? all.mutable_data_ptr<float>() + state_.block(first) : nullptr;
-    };
+    const int64_t block = block_of(first);
+    const auto scales = [block](float* all) { return all == nullptr ? nullptr : all + block; };
     const StoredStretch stretch{
         .weights = weight_ + first * weight_bytes_,
         .weight_type = weight_type_,
         .first = first_ == nullptr ? nullptr : first_ + first * moment_bytes_,
         .second = second_ + first * moment_bytes_,
         .state_type = state_.type,
-        .first_scales = scales(state_.first_scales),
-        .second_scales = scales(state_.second_scales)};
-    adam_stored_stretch(stretch, gradient, count, first_element_ + first, coefficients_);
+        .first_scales = scales(first_scales_),
+        .second_scales = scales(second_scales_)};
+    adam_stored_stretch(stretch, gradient, count, first_element_ + first, *rates_);
   }
   void apply(int64_t, int64_t, const double*) override {
     CROSSLOOM_CHECK(false, "few-byte states take float32 gradients");
   }
 
  private:
+  /// As state_.block, without divisions where no row ends inside a block.
+  int64_t block_of(int64_t element) const {
+    return whole_blocks_ ? element / kStateBlock : state_.block(element);
+  }
+  static float* scales_of(const at::Tensor& all) {
+    return all.defined() ? all.mutable_data_ptr<float>() : nullptr;
+  }
+
   int64_t first_element_;
   const ParameterState& state_;
+  bool whole_blocks_;
   AdamOptions options_;
   Rng rng_;
   Stored weight_type_;
@@ -136,7 +149,9 @@ class StoredApplication final : public Application {
   std::byte* weight_;
   std::byte* first_;  // null: β₁ = 0
   std::byte* second_;
-  StoredCoefficients coefficients_{};
+  float* first_scales_;  // null: states without
+  float* second_scales_;
+  std::optional<StoredRates> rates_;
 };
 
 }  // namespace

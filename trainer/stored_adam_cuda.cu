@@ -79,7 +79,7 @@ __device__ void store_stored(const float (&values)[kCount], const Random (&rando
                              const Elements& own) {
   float per_unit = 0.0F;
   if constexpr (Number::kScaled) {
-    float scale = largest_of_block(values);
+    float scale = __fmul_rn(largest_of_block(values), Number::kScalePerLargest);
     if (silent && own.live > 0) {
       const float old = scales[own.block];
       scale = old > kTiny ? __fmul_rn(old, beta) : 0.0F;
@@ -132,21 +132,16 @@ __global__ void __launch_bounds__(kThreads)
   }
   const bool silent = Second::kScaled && largest_of_block(g) == 0.0F;
   const int place = static_cast<int>(threadIdx.x) % kThreadsOfBlock * kCount;
-  Random of_weight[kCount];
-  Random of_first[kCount];
-  Random of_second[kCount];
+  Random random[kCount];
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
     w[i] = __fsub_rn(w[i], update_moments(g[i], has_first, c, m[i], v[i]));
-    const uint32_t bits = random_bits(c.key, work.element + own.begin - place, place + i);
-    of_weight[i] = for_weight(bits);
-    of_first[i] = for_first(bits);
-    of_second[i] = for_second(bits);
+    random[i] = random_of(c.key, work.element + own.begin - place, place + i);
   }
-  store_stored<Weight>(w, of_weight, false, 1.0F, work.weights, nullptr, own);
-  store_stored<Second>(v, of_second, silent, c.adam.beta2, work.second, work.second_scales, own);
+  store_stored<Weight>(w, random, false, 1.0F, work.weights, nullptr, own);
+  store_stored<Second>(v, random, silent, c.adam.beta2, work.second, work.second_scales, own);
   if (has_first) {
-    store_stored<First>(m, of_first, silent, c.adam.beta1, work.first, work.first_scales, own);
+    store_stored<First>(m, random, silent, c.adam.beta1, work.first, work.first_scales, own);
   }
 }
 

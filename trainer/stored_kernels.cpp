@@ -15,35 +15,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::trainer::HWY_NAMESPACE {
 
-/// What all blocks of a stretch share. A first moment is counted in units of what a gradient adds
-/// to it, a second one in units of what its square adds, so that adding takes no product:
-///
-///   M = β₁/first_unit · m + g      S = β₂/second_unit · v + g²      second_unit = root_unit²
-struct Rates {
-  Rates(const StoredCoefficients& c, bool has_first)
-      : first_unit(has_first ? c.adam.scale * c.adam.rest1 : c.adam.scale),
-        root_unit(c.adam.scale * std::sqrt(c.adam.rest2)),
-        second_unit(root_unit * root_unit),
-        beta1(c.adam.beta1),
-        beta2(c.adam.beta2),
-        old_first(beta1 / first_unit),
-        old_second(beta2 / second_unit),
-        step_size(c.adam.step_size * first_unit),
-        root(c.adam.root * root_unit),
-        epsilon(std::max(c.adam.epsilon, kTiny)),
-        root_of_smallest(std::sqrt(c.smallest_second) * first_unit / root_unit),
-        key(c.key) {}
-
-  float first_unit, root_unit, second_unit;
-  float beta1, beta2;
-  float old_first, old_second;  // of M and S per m and v
-  float step_size;              // per M
-  float root;                   // per √S
-  float epsilon;
-  float root_of_smallest;  // √S must be this times |M|
-  uint64_t key;
-};
-
 /// Where a block of 64 elements lies; null first: β₁ = 0.
 template <typename WeightType, typename FirstType, typename SecondType>
 struct Block {
@@ -73,7 +44,7 @@ struct Block {
 
 /// Weights after their move. `root` ≈ √S.
 template <typename Weight>
-HWY_INLINE Vector moved(Vector first, Vector root, const Rates& rates, const Weight* weight) {
+HWY_INLINE Vector moved(Vector first, Vector root, const StoredRates& rates, const Weight* weight) {
   const Floats d;
   const Vector used = hn::Max(root, hn::Mul(hn::Abs(first), hn::Set(d, rates.root_of_smallest)));
   const Vector below = hn::MulAdd(used, hn::Set(d, rates.root), hn::Set(d, rates.epsilon));
@@ -97,7 +68,7 @@ HWY_INLINE float decayed(float scale, float beta) {
 
 /// The update of a block of bytes without gradient: its codes stay, their scales shrink.
 template <bool kFirst, typename Block>
-HWY_INLINE void decay_block(const Block& block, int64_t element, const Rates& rates) {
+HWY_INLINE void decay_block(const Block& block, int64_t element, const StoredRates& rates) {
   const Floats d;
   *block.second_scale = decayed(*block.second_scale, rates.beta2);
   if constexpr (kFirst) {
@@ -138,8 +109,8 @@ struct NewMoments {
 };
 
 template <bool kFirst, typename Block>
-HWY_INLINE void move_block(const Block& block, int64_t element, const Rates& rates, int64_t place,
-                           NewMoments& moments) {
+HWY_INLINE void move_block(const Block& block, int64_t element, const StoredRates& rates,
+                           int64_t place, NewMoments& moments) {
   moments.silent[place] = sizeof(typename Block::Second) == 1 && is_zero(block.gradient);
   if (moments.silent[place]) {
     decay_block<kFirst>(block, element, rates);
@@ -181,7 +152,7 @@ HWY_INLINE void move_block(const Block& block, int64_t element, const Rates& rat
 }
 
 template <bool kFirst, typename Block>
-HWY_INLINE void store_moments(const Block& block, const Rates& rates, int64_t place,
+HWY_INLINE void store_moments(const Block& block, const StoredRates& rates, int64_t place,
                               const NewMoments& moments) {
   if (moments.silent[place]) {
     return;
@@ -198,7 +169,7 @@ HWY_INLINE void store_moments(const Block& block, const Rates& rates, int64_t pl
 /// `count` blocks that lie one after the other, at most kBlocksAtOnce.
 template <bool kFirst, typename Block>
 HWY_INLINE void update_blocks(const Block& block, int64_t count, int64_t element,
-                              const Rates& rates) {
+                              const StoredRates& rates) {
   NewMoments moments;
   for (int64_t b = 0; b < count; ++b) {
     move_block<kFirst>(block.after(b), element + b * kStateBlock, rates, b, moments);
@@ -211,7 +182,7 @@ HWY_INLINE void update_blocks(const Block& block, int64_t count, int64_t element
 /// The last block of a row, where it has fewer elements: worked on in copies that zeros fill up.
 template <bool kFirst, typename Block>
 HWY_INLINE void update_part(const Block& block, int64_t count, int64_t element,
-                            const Rates& rates) {
+                            const StoredRates& rates) {
   HWY_ALIGN float gradient[kStateBlock] = {};
   HWY_ALIGN typename Block::Weight weight[kStateBlock] = {};
   HWY_ALIGN typename Block::First first[kStateBlock] = {};
@@ -237,8 +208,7 @@ HWY_INLINE void update_part(const Block& block, int64_t count, int64_t element,
 
 template <bool kFirst, typename Weight, typename First, typename Second>
 HWY_INLINE void update_stretch(const StoredStretch& stretch, const float* g, int64_t count,
-                               int64_t element, const StoredCoefficients& c) {
-  const Rates rates(c, kFirst);
+                               int64_t element, const StoredRates& rates) {
   const Block<Weight, First, Second> begin{.gradient = g,
                                            .weight = static_cast<Weight*>(stretch.weights),
                                            .first = static_cast<First*>(stretch.first),
@@ -258,33 +228,33 @@ HWY_INLINE void update_stretch(const StoredStretch& stretch, const float* g, int
 
 template <typename Weight, typename First, typename Second>
 HWY_INLINE void update_typed(const StoredStretch& stretch, const float* g, int64_t count,
-                             int64_t element, const StoredCoefficients& c) {
+                             int64_t element, const StoredRates& rates) {
   if (stretch.first != nullptr) {
-    update_stretch<true, Weight, First, Second>(stretch, g, count, element, c);
+    update_stretch<true, Weight, First, Second>(stretch, g, count, element, rates);
   } else {
-    update_stretch<false, Weight, First, Second>(stretch, g, count, element, c);
+    update_stretch<false, Weight, First, Second>(stretch, g, count, element, rates);
   }
 }
 
 template <typename Weight>
 HWY_INLINE void update_weights(const StoredStretch& stretch, const float* g, int64_t count,
-                               int64_t element, const StoredCoefficients& c) {
+                               int64_t element, const StoredRates& rates) {
   switch (stretch.state_type) {
     case Stored::kFloat:
-      return update_typed<Weight, float, float>(stretch, g, count, element, c);
+      return update_typed<Weight, float, float>(stretch, g, count, element, rates);
     case Stored::kHalf:
-      return update_typed<Weight, bfloat16_t, bfloat16_t>(stretch, g, count, element, c);
+      return update_typed<Weight, bfloat16_t, bfloat16_t>(stretch, g, count, element, rates);
     case Stored::kByte:
-      return update_typed<Weight, int8_t, uint8_t>(stretch, g, count, element, c);
+      return update_typed<Weight, int8_t, uint8_t>(stretch, g, count, element, rates);
   }
 }
 
 void StoredStretchBody(const StoredStretch& stretch, const float* g, int64_t count, int64_t element,
-                       const StoredCoefficients& c) {
+                       const StoredRates& rates) {
   if (stretch.weight_type == Stored::kFloat) {
-    update_weights<float>(stretch, g, count, element, c);
+    update_weights<float>(stretch, g, count, element, rates);
   } else {
-    update_weights<bfloat16_t>(stretch, g, count, element, c);
+    update_weights<bfloat16_t>(stretch, g, count, element, rates);
   }
 }
 
@@ -293,13 +263,32 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace crossloom::trainer {
+namespace {
+
+constexpr float kSmallestDivisor = 1e-27F;
+
+}  // namespace
 
 HWY_EXPORT(StoredStretchBody);
 
 void adam_stored_stretch(const StoredStretch& stretch, const float* g, int64_t count,
-                         int64_t element, const StoredCoefficients& c) {
-  HWY_DYNAMIC_DISPATCH(StoredStretchBody)(stretch, g, count, element, c);
+                         int64_t element, const StoredRates& rates) {
+  HWY_DYNAMIC_DISPATCH(StoredStretchBody)(stretch, g, count, element, rates);
 }
+
+StoredRates::StoredRates(const StoredCoefficients& c, bool has_first)
+    : first_unit(has_first ? c.adam.scale * c.adam.rest1 : c.adam.scale),
+      root_unit(c.adam.scale * std::sqrt(c.adam.rest2)),
+      second_unit(root_unit * root_unit),
+      beta1(c.adam.beta1),
+      beta2(c.adam.beta2),
+      old_first(beta1 / first_unit),
+      old_second(beta2 / second_unit),
+      step_size(c.adam.step_size * first_unit),
+      root(c.adam.root * root_unit),
+      epsilon(std::max(c.adam.epsilon, kSmallestDivisor)),
+      root_of_smallest(std::sqrt(c.smallest_second) * first_unit / root_unit),
+      key(c.key) {}
 
 double smallest_second(double beta1, double beta2) {
   const double decay = 1.0 - beta1 * beta1 / beta2;

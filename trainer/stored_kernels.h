@@ -5,10 +5,11 @@
 // how stretches are cut.
 //
 //   bfloat16   the upper half of a float32, 16 random bits added below
-//   8 bits     blocks of 64 elements along a row with the float32 scale s = largest magnitude:
+//   8 bits     blocks of 64 elements along a row with the float32 scale s ≈ the largest magnitude:
 //              m = s · sign(q) (q/127)²,  q in −127 … 127;   v = s · (q/255)⁴,  q in 0 … 255
-//              (small ones keep a relative precision; rounding is unbiased in m and v themselves);
-//              without a gradient a block's codes stay, and only its scales shrink by β₁ and β₂
+//              (small ones keep a relative precision; the mean of what is stored is m itself, and v
+//              up to 1/(2q³) of it); without a gradient a block's codes stay, and only its scales
+//              shrink by β₁ and β₂
 //
 // 8-bit moments can break what holds for exact ones, m² ≤ C v with C = (1−β₁)² / ((1−β₂)(1−β₁²/β₂))
 // (Cauchy–Schwarz over the gradients' weights); the update uses max(v, m²/C), so that a v that was
@@ -44,10 +45,28 @@ struct StoredCoefficients {
   uint64_t key;           // of the run's seed and the step
 };
 
+/// The coefficients as the kernel uses them. A first moment is counted in units of what a gradient
+/// adds to it, a second one in units of what its square adds, so that adding takes no product:
+///
+///   M = β₁/first_unit · m + g      S = β₂/second_unit · v + g²      second_unit = root_unit²
+struct StoredRates {
+  /// `has_first`: false where β₁ = 0 and no first moment is kept. c.adam.scale > 0.
+  explicit StoredRates(const StoredCoefficients& c, bool has_first = true);
+
+  float first_unit, root_unit, second_unit;
+  float beta1, beta2;
+  float old_first, old_second;  // of M and S per m and v
+  float step_size;              // per M
+  float root;                   // per √S
+  float epsilon;
+  float root_of_smallest;  // √S must be this times |M|
+  uint64_t key;
+};
+
 /// g [count] float32; `element` is the first one's number over all parameters. Stretches begin at a
 /// block.
 void adam_stored_stretch(const StoredStretch& stretch, const float* g, int64_t count,
-                         int64_t element, const StoredCoefficients& c);
+                         int64_t element, const StoredRates& rates);
 
 /// 1/C of these β; 0 where the bound does not exist (β₁² ≥ β₂).
 double smallest_second(double beta1, double beta2);

@@ -66,7 +66,8 @@ void update(const Memory& memory, const Case& c, const at::Tensor& gradient, int
                          .state_type = c.state,
                          .first_scales = memory.first_scales[r].mutable_data_ptr<float>(),
                          .second_scales = memory.second_scales[r].mutable_data_ptr<float>()},
-                        gradient[r].const_data_ptr<float>(), row, element + r * row, coefficients);
+                        gradient[r].const_data_ptr<float>(), row, element + r * row,
+                        StoredRates(coefficients, c.with_first));
   }
 }
 

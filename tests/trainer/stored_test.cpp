@@ -77,7 +77,7 @@ TEST(StoredKernels, InFloat32IsAdamToThreeDigits) {
         const at::Tensor g = at::randn({count}, at::kFloat);
         const at::Tensor before = w.clone();
         const auto c = coefficients(0.01, static_cast<uint64_t>(step));
-        adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), count, 0, c);
+        adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), count, 0, StoredRates(c));
         adam_stretch(w.mutable_data_ptr<float>(), g.const_data_ptr<float>(),
                      m.mutable_data_ptr<float>(), v.mutable_data_ptr<float>(), count, c.adam);
         moved.add_((w - before).abs());
@@ -111,7 +111,7 @@ TEST(StoredKernels, RoundingIsUnbiased) {
     at::Tensor g = at::full({kCount}, 0.3F);
     g.view({-1, 64}).select(1, 0).fill_(1.0F);  // a block's largest, which sets its scale
     const auto c = coefficients(1e-3, 77);
-    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), kCount, 0, c);
+    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), kCount, 0, StoredRates(c));
     const auto rest = [](const at::Tensor& all) { return all.view({-1, 64}).narrow(1, 1, 63); };
     const double m = 0.1 * 0.3;
     const double v = 0.001 * 0.09;
@@ -142,7 +142,7 @@ TEST(StoredKernels, SmallBytesAreUnbiasedToo) {
       Memory memory(kCount, Stored::kHalf, Stored::kByte);
       at::Tensor g = at::full({kCount}, static_cast<float>(part));
       g.view({-1, 64}).select(1, 0).fill_(1.0F);
-      adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), kCount, 0, c);
+      adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), kCount, 0, StoredRates(c));
       const auto mean = [](const at::Tensor& all) {
         return all.view({-1, 64}).narrow(1, 1, 63).mean().item<double>();
       };
@@ -169,10 +169,10 @@ TEST(StoredKernels, BitsDoNotDependOnStretches) {
     for (uint64_t step = 1; step <= 4; ++step) {
       const at::Tensor g = at::randn({kCount}, at::kFloat);
       const auto c = coefficients(0.01, step);
-      adam_stored_stretch(whole.stretch(), g.const_data_ptr<float>(), kCount, 1000, c);
+      adam_stored_stretch(whole.stretch(), g.const_data_ptr<float>(), kCount, 1000, StoredRates(c));
       for (int64_t begin = 0; begin < kCount; begin += 128) {
         adam_stored_stretch(cut.stretch(begin), g.const_data_ptr<float>() + begin, 128,
-                            1000 + begin, c);
+                            1000 + begin, StoredRates(c));
       }
     }
     EXPECT_TRUE(at::equal(whole.weights, cut.weights));
@@ -189,7 +189,7 @@ TEST(StoredKernels, ASecondMomentRoundedToZeroMakesNoStepOfItself) {
   const auto c = coefficients(0.01, 5);
   for (int i = 0; i < 50; ++i) {
     const at::Tensor before = memory.weights.clone();
-    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 64, 0, c);
+    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 64, 0, StoredRates(c));
     const double step = (memory.weights - before).abs().max().item<double>();
     EXPECT_LE(step, 7.5 * c.adam.step_size / c.adam.root);
     EXPECT_TRUE(memory.weights.isfinite().all().item<bool>());
@@ -202,12 +202,12 @@ TEST(StoredKernels, WithoutAGradientCodesStayAndMomentsShrink) {
     at::Tensor g = at::randn({3, 64}, at::kFloat) * 1e-3;
     const auto c = coefficients(0.01, 5);
     for (int i = 0; i < 3; ++i) {
-      adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 192, 0, c);
+      adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 192, 0, StoredRates(c));
     }
     const Memory before = memory.copy();
     g = at::randn({3, 64}, at::kFloat) * 1e-3;
     g[1].zero_();
-    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 192, 0, c);
+    adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), 192, 0, StoredRates(c));
     const auto middle = [](const at::Tensor& all) { return all.view({3, 64})[1]; };
     EXPECT_TRUE(at::equal(middle(memory.first), middle(before.first)));
     EXPECT_TRUE(at::equal(middle(memory.second), middle(before.second)));
