@@ -9,9 +9,12 @@
 #include <algorithm>
 #include <functional>
 
+#include "architectures/kernels/load-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::architectures::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using crossloom::HWY_NAMESPACE::store_lanes;
 
 template <typename Element>
 HWY_INLINE void make_room(std::vector<Element>& buffer, int64_t count) {
@@ -33,7 +36,7 @@ class RisingBar {
     const auto values = hn::LoadU(d, row);
     const auto above = hn::Gt(values, hn::Set(d, bar_));
     if (!hn::AllFalse(d, above)) {
-      size_ += static_cast<int64_t>(hn::CompressStore(values, above, d, buffer_.data() + size_));
+      size_ += store_lanes(d, values, above, buffer_.data() + size_);
       lower_when_full();
     }
   }

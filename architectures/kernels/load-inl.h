@@ -1,6 +1,6 @@
 // For files that Highway compiles once per instruction set: loads of stored numbers as the numbers
-// that are computed with, loops over an array, and loops whose vectors stay in registers. Included
-// again for every target.
+// that are computed with, loops over an array, stores of some lanes, and loops whose vectors stay
+// in registers. Included again for every target.
 #if defined(CROSSLOOM_LOAD_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CROSSLOOM_LOAD_INL_H
 #undef CROSSLOOM_LOAD_INL_H
@@ -46,6 +46,15 @@ HWY_INLINE void for_vectors(int64_t count, Body&& body) {
   if (i < count) {
     body(count - lanes, hn::Not(hn::FirstN(d, static_cast<size_t>(lanes - (count - i)))));
   }
+}
+
+/// Stores the lanes in `mask` one after the other and returns how many they are; a whole vector is
+/// written. AMD's processors take a hundred times as long to compress into memory.
+template <typename Tag>
+HWY_INLINE int64_t store_lanes(Tag d, hn::Vec<Tag> values, hn::Mask<Tag> mask,
+                               hn::TFromD<Tag>* to) {
+  hn::StoreU(hn::Compress(values, mask), d, to);
+  return static_cast<int64_t>(hn::CountTrue(d, mask));
 }
 
 /// The vector as it is, in a register: a compiler that sees a loaded vector used twice may read it

@@ -16,6 +16,7 @@ namespace crossloom::architectures::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using crossloom::HWY_NAMESPACE::for_vectors;
+using crossloom::HWY_NAMESPACE::store_lanes;
 using Floats = hn::ScalableTag<float>;
 using Vector = hn::Vec<Floats>;
 
@@ -54,7 +55,7 @@ HWY_INLINE int64_t append(hn::Mask<Floats> in, int64_t t, int32_t* found, int64_
   }
   const auto numbers = hn::Iota(number, static_cast<int32_t>(t));
   const auto mask = hn::RebindMask(number, in);
-  return size + static_cast<int64_t>(hn::CompressStore(numbers, mask, number, found + size));
+  return size + store_lanes(number, numbers, mask, found + size);
 }
 
 void RaiseToEstimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima) {
