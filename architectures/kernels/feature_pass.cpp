@@ -8,6 +8,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/load-inl.h"
@@ -137,22 +138,17 @@ HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t
   using Single = hn::CappedTag<Real, 1>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Whole()));
   int64_t i = 0;
-  for (; i + kVectors * lanes <= count; i += kVectors * lanes) {
-    feature_block<kVectors, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
-                                                      column + i, out + i);
-  }
-  for (; i + kVectors / 2 * lanes <= count; i += kVectors / 2 * lanes) {
-    feature_block<kVectors / 2, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
-                                                          column + i, out + i);
-  }
-  for (; i + kVectors / 4 * lanes <= count; i += kVectors / 4 * lanes) {
-    feature_block<kVectors / 4, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end,
-                                                          column + i, out + i);
-  }
-  for (; i + lanes <= count; i += lanes) {
-    feature_block<1, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end, column + i,
-                                               out + i);
-  }
+  const auto take = [&]<int N>(std::integral_constant<int, N> /*vectors*/) HWY_ATTR {
+    for (; i + N * lanes <= count; i += N * lanes) {
+      feature_block<N, kGradient, kReach, Whole>(pass, rows.from(i), feature, codes_end, column + i,
+                                                 out + i);
+    }
+  };
+  take(std::integral_constant<int, kVectors>());
+  take(std::integral_constant<int, kVectors / 4 * 3>());
+  take(std::integral_constant<int, kVectors / 2>());
+  take(std::integral_constant<int, kVectors / 4>());
+  take(std::integral_constant<int, 1>());
   for (; i < count; ++i) {
     feature_block<1, kGradient, kReach, Single>(pass, rows.from(i), feature, codes_end, column + i,
                                                 out + i);
@@ -185,11 +181,13 @@ HWY_INLINE void deliver(const View& pass, int64_t feature, int64_t column, int64
   }
 }
 
-/// Columns whose rows fill half the cache; whole column units.
-int64_t PanelColumns(int64_t tokens, int64_t element_bytes) {
+/// Columns whose rows fill the cache at most; whole column units, panels of about equal width.
+int64_t PanelColumns(int64_t tokens, int64_t columns, int64_t element_bytes) {
   const int64_t unit_bytes = tokens * kPassUnit * element_bytes;
-  const int64_t units = cache_bytes() / 2 / std::max<int64_t>(unit_bytes, 1);
-  return std::clamp(units * kPassUnit, kPassUnit, kMostColumns);
+  const int64_t units = cache_bytes() / std::max<int64_t>(unit_bytes, 1);
+  const int64_t most = std::clamp(units * kPassUnit, kPassUnit, kMostColumns);
+  const int64_t panels = std::max<int64_t>(1, (columns + most - 1) / most);
+  return ((columns + panels - 1) / panels + kPassUnit - 1) / kPassUnit * kPassUnit;
 }
 
 /// The panel's columns of all tokens: where they lie together, or copied together where these
@@ -216,7 +214,7 @@ template <bool kGradient, bool kReach, typename View>
 HWY_INLINE void run_panels(const View& pass, Range features) {
   HWY_ALIGN typename View::Real g[kPassColumns];
   const int64_t panel =
-      PanelColumns(pass.tokens, static_cast<int64_t>(sizeof(typename View::Real)));
+      PanelColumns(pass.tokens, pass.columns, static_cast<int64_t>(sizeof(typename View::Real)));
   const int64_t codes_end = pass.offsets[features.last];
   for (int64_t column = 0; column < pass.columns; column += panel) {
     const int64_t count = std::min(panel, pass.columns - column);
@@ -381,8 +379,8 @@ at::Tensor panels_of(const at::Tensor& rows) {
   check_shape(rows, {-1, -1}, "rows");
   CROSSLOOM_CHECK(rows.stride(1) == 1, "columns must be contiguous");
   const at::Tensor panels = at::empty({rows.numel()}, rows.options());
-  const int64_t panel =
-      HWY_DYNAMIC_DISPATCH(PanelColumns)(rows.size(0), static_cast<int64_t>(rows.element_size()));
+  const int64_t panel = HWY_DYNAMIC_DISPATCH(PanelColumns)(
+      rows.size(0), rows.size(1), static_cast<int64_t>(rows.element_size()));
   dispatch_real(rows.scalar_type(),
                 [&](auto real) { fill_panels<decltype(real)>(rows, panel, panels); });
   return panels;
