@@ -7,4 +7,7 @@ namespace crossloom::trainer {
 
 inline constexpr int64_t kStateBlock = 64;
 
+/// Below what a squared gradient, a moment or a divisor matters.
+inline constexpr float kTiny = 1e-27F;
+
 }  // namespace crossloom::trainer

@@ -20,7 +20,6 @@ namespace kernels = architectures::kernels;
 constexpr int kThreads = 256;
 constexpr int kCount = 4;  // elements of a thread
 constexpr int kThreadsOfBlock = static_cast<int>(kStateBlock) / kCount;
-constexpr float kTiny = 1e-27F;  // below what a squared gradient, a moment or a divisor matters
 
 /// One thread's elements: `live` of them from `begin` of the stretch, in state block `block`.
 struct Elements {

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "common/error.h"
 #include "trainer/stored_numbers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -84,7 +85,7 @@ HWY_INLINE void decay_block(const Block& block, int64_t element, const StoredRat
     const auto weights = [&](int64_t i) HWY_ATTR {
       const Vector first = hn::Mul(load_moment(block.first + i), first_unit);
       const Vector second =
-          hn::MulAdd(load_moment(block.second + i), second_unit, hn::Set(d, kTiny));
+          hn::MulAdd(load_moment(block.second + i), second_unit, hn::Set(d, rates.least_second));
       return moved(first, hn::Sqrt(second), rates, block.weight + i);
     };
     CROSSLOOM_UNROLL
@@ -134,7 +135,8 @@ HWY_INLINE void move_block(const Block& block, int64_t element, const StoredRate
       hn::Store(first, d, first_to + i);
       largest_first = hn::Max(largest_first, hn::Abs(first));
     }
-    const Vector old = hn::MulAdd(load_moment(block.second + i), old_second, hn::Set(d, kTiny));
+    const Vector old =
+        hn::MulAdd(load_moment(block.second + i), old_second, hn::Set(d, rates.least_second));
     const Vector root = hn::Sqrt(hn::MulAdd(gradient, gradient, old));
     hn::Store(root, d, root_to + i);
     largest_root = hn::Max(largest_root, root);
@@ -263,11 +265,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace crossloom::trainer {
-namespace {
-
-constexpr float kSmallestDivisor = 1e-27F;
-
-}  // namespace
 
 HWY_EXPORT(StoredStretchBody);
 
@@ -284,11 +281,14 @@ StoredRates::StoredRates(const StoredCoefficients& c, bool has_first)
       beta2(c.adam.beta2),
       old_first(beta1 / first_unit),
       old_second(beta2 / second_unit),
+      least_second(kTiny / second_unit),
       step_size(c.adam.step_size * first_unit),
       root(c.adam.root * root_unit),
-      epsilon(std::max(c.adam.epsilon, kSmallestDivisor)),
+      epsilon(std::max(c.adam.epsilon, kTiny)),
       root_of_smallest(std::sqrt(c.smallest_second) * first_unit / root_unit),
-      key(c.key) {}
+      key(c.key) {
+  CROSSLOOM_CHECK(c.adam.scale > 0.0F, "gradients count for {}", c.adam.scale);
+}
 
 double smallest_second(double beta1, double beta2) {
   const double decay = 1.0 - beta1 * beta1 / beta2;

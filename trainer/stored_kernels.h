@@ -7,14 +7,14 @@
 //   bfloat16   the upper half of a float32, 16 random bits added below
 //   8 bits     blocks of 64 elements along a row with the float32 scale s ≈ the largest magnitude:
 //              m = s · sign(q) (q/127)²,  q in −127 … 127;   v = s · (q/255)⁴,  q in 0 … 255
-//              (small ones keep a relative precision; the mean of what is stored is m itself, and v
-//              up to 1/(2q³) of it); without a gradient a block's codes stay, and only its scales
-//              shrink by β₁ and β₂
+//              (small ones keep a relative precision; the mean of what is stored is the moment
+//              itself, but for what stored_numbers-inl.h says of small codes); without a gradient
+//              a block's codes stay, and only its scales shrink by β₁ and β₂
 //
 // 8-bit moments can break what holds for exact ones, m² ≤ C v with C = (1−β₁)² / ((1−β₂)(1−β₁²/β₂))
 // (Cauchy–Schwarz over the gradients' weights); the update uses max(v, m²/C), so that a v that was
-// rounded to 0 cannot make a step of it. The update's root and quotient come from the CPU's
-// estimates (12 bits or more with AVX2 and AVX-512).
+// rounded to 0 cannot make a step of it. The update's quotient and the root of a first moment's
+// code come from the CPU's estimates (12 bits or more with AVX2 and AVX-512).
 #pragma once
 
 #include <hwy/base.h>
@@ -56,6 +56,7 @@ struct StoredRates {
   float first_unit, root_unit, second_unit;
   float beta1, beta2;
   float old_first, old_second;  // of M and S per m and v
+  float least_second;           // S where v is kTiny
   float step_size;              // per M
   float root;                   // per √S
   float epsilon;

@@ -97,7 +97,8 @@ struct UnsignedByte {
   static __device__ uint32_t encode(float value, float per_unit, const Random& random) {
     const float root = __fsqrt_rn(__fmul_rn(value, per_unit));
     const float square = fmaf(-3.0F, random.variance, root);
-    const float code = fminf(__fsqrt_rn(fmaxf(square, 0.0F)) + random.offset, 255.0F);
+    const float exact = root < 1.0F ? __fmul_rn(root, root) : __fsqrt_rn(fmaxf(square, 1.0F));
+    const float code = fminf(exact + random.offset, 255.0F);
     return static_cast<uint32_t>(__float2int_rn(code)) & 0xFFU;
   }
 };

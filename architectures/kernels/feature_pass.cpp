@@ -181,7 +181,8 @@ HWY_INLINE void deliver(const View& pass, int64_t feature, int64_t column, int64
   }
 }
 
-/// Columns whose rows fill the cache at most; whole column units, panels of about equal width.
+/// Columns whose rows fill the cache at most, if more than a column unit; whole units, panels of
+/// about equal width.
 int64_t PanelColumns(int64_t tokens, int64_t columns, int64_t element_bytes) {
   const int64_t unit_bytes = tokens * kPassUnit * element_bytes;
   const int64_t units = cache_bytes() / std::max<int64_t>(unit_bytes, 1);

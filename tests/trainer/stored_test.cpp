@@ -133,7 +133,7 @@ TEST(StoredKernels, RoundingIsUnbiased) {
   }
 }
 
-/// Of codes from 1 on: exact in m, up to 1/(2q³) of it in v (trainer/stored_numbers-inl.h).
+/// One rounding: m exactly, v up to 1/(2q³) of it from code 1 on (trainer/stored_numbers-inl.h).
 TEST(StoredKernels, SmallBytesAreUnbiasedToo) {
   constexpr int64_t kCount = 1 << 18;
   const auto c = coefficients(1e-3, 78);
@@ -159,6 +159,31 @@ TEST(StoredKernels, SmallBytesAreUnbiasedToo) {
           << "part " << part;
     }
   });
+}
+
+/// Thousands of roundings: small codes must not lose more than they are said to.
+TEST(StoredKernels, SmallSecondMomentsStandThousandsOfRoundings) {
+  constexpr int64_t kCount = 1 << 14;
+  constexpr uint64_t kSteps = 4000;
+  struct Expected {
+    double code;  // of v, in steady state
+    double error;
+  };
+  for (const auto& [code, error] :
+       {Expected{0.5, 0.3}, Expected{1.0, 0.1}, Expected{1.4, 0.3}, Expected{2.1, 0.2},
+        Expected{3.8, 0.05}, Expected{20.0, 0.02}}) {
+    Memory memory(kCount, Stored::kHalf, Stored::kByte);
+    const double part = std::pow(code / 255.0, 2);
+    at::Tensor g = at::full({kCount}, static_cast<float>(part));
+    g.view({-1, 64}).select(1, 0).fill_(1.0F);
+    for (uint64_t step = 1; step <= kSteps; ++step) {
+      adam_stored_stretch(memory.stretch(), g.const_data_ptr<float>(), kCount, 0,
+                          StoredRates(coefficients(1e-3, step)));
+    }
+    const double v = (1.0 - std::pow(0.999, kSteps)) * part * part;
+    const double mean = second_numbers(memory).narrow(1, 1, 63).mean().item<double>();
+    EXPECT_NEAR(mean / v, 1.0, error) << "code " << code;
+  }
 }
 
 TEST(StoredKernels, BitsDoNotDependOnStretches) {
