@@ -72,7 +72,6 @@ class StoredApplication final : public Application {
       : Application(parameter),
         first_element_(first_element),
         state_(state),
-        whole_blocks_(state.row % kStateBlock == 0),
         options_(options),
         rng_(seed, Purpose::kStochasticRounding),
         weight_type_(parameter.value.scalar_type() == at::kBFloat16 ? Stored::kHalf
@@ -103,7 +102,7 @@ class StoredApplication final : public Application {
     values(weight_, weight_bytes_);
     values(first_, moment_bytes_);
     values(second_, moment_bytes_);
-    const int64_t block = block_of(first);
+    const int64_t block = state_.block(first);
     const int64_t blocks = (count + kStateBlock - 1) / kStateBlock;
     for (const float* scales : {first_scales_, second_scales_}) {
       if (scales != nullptr) {
@@ -114,7 +113,7 @@ class StoredApplication final : public Application {
 
  protected:
   void apply(int64_t first, int64_t count, const float* gradient) override {
-    const int64_t block = block_of(first);
+    const int64_t block = state_.block(first);
     const auto scales = [block](float* all) { return all == nullptr ? nullptr : all + block; };
     const StoredStretch stretch{
         .weights = weight_ + first * weight_bytes_,
@@ -131,17 +130,12 @@ class StoredApplication final : public Application {
   }
 
  private:
-  /// As state_.block, without divisions where no row ends inside a block.
-  int64_t block_of(int64_t element) const {
-    return whole_blocks_ ? element / kStateBlock : state_.block(element);
-  }
   static float* scales_of(const at::Tensor& all) {
     return all.defined() ? all.mutable_data_ptr<float>() : nullptr;
   }
 
   int64_t first_element_;
   const ParameterState& state_;
-  bool whole_blocks_;
   AdamOptions options_;
   Rng rng_;
   Stored weight_type_;

@@ -20,8 +20,11 @@ struct ParameterState {
   at::Tensor first_scales, second_scales;  // float32, one per block, 8 bits only
 
   int64_t blocks_per_row() const { return (row + kStateBlock - 1) / kStateBlock; }
-  /// The block that element `first` begins.
+  /// The block that `element` begins.
   int64_t block(int64_t element) const {
+    if (row % kStateBlock == 0) {
+      return element / kStateBlock;  // the same, without a division by a variable
+    }
     return element / row * blocks_per_row() + element % row / kStateBlock;
   }
 };

@@ -11,8 +11,9 @@
 // Fourth powers: q = ⌊√(√y − 3t) + w⌋ compares y with ((k+u)² + 3t)², where the mean would need
 // k⁴ + u((k+1)⁴ − k⁴): off by 1/(2q³) of y at most, to either side. That adds up while a moment
 // decays slowly, so below 1 the exact rule stands, q = ⌊y + w⌋, and from there on √y − 3t counts as
-// 1 at least. A moment rounded thousands of times (β₂ = 0.999) is right within a fifth in codes
-// from 1 to 2, a sixth up to 3, and a hundredth above.
+// 1 at least. Measured after 6,000 roundings with β₂ = 0.999: up to 13 % low in codes from 1 to 2,
+// 5 % at ½, 2 % from 2 on. w has 16 bits: what a step adds to code 0 is lost where it is below
+// 2⁻¹⁶, so that moments below about code 0.35 stay 0.
 #if defined(CROSSLOOM_STORED_NUMBERS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CROSSLOOM_STORED_NUMBERS_INL_H
 #undef CROSSLOOM_STORED_NUMBERS_INL_H

@@ -161,7 +161,8 @@ TEST(StoredKernels, SmallBytesAreUnbiasedToo) {
   });
 }
 
-/// Thousands of roundings: small codes must not lose more than they are said to.
+/// Thousands of roundings: what stored_numbers-inl.h says of small codes, and as much room again as
+/// the mean of so few elements needs. A rule that is only right within a step loses nearly all.
 TEST(StoredKernels, SmallSecondMomentsStandThousandsOfRoundings) {
   constexpr int64_t kCount = 1 << 14;
   constexpr uint64_t kSteps = 4000;
@@ -170,8 +171,8 @@ TEST(StoredKernels, SmallSecondMomentsStandThousandsOfRoundings) {
     double error;
   };
   for (const auto& [code, error] :
-       {Expected{0.5, 0.3}, Expected{1.0, 0.1}, Expected{1.4, 0.3}, Expected{2.1, 0.2},
-        Expected{3.8, 0.05}, Expected{20.0, 0.02}}) {
+       {Expected{0.5, 0.15}, Expected{1.0, 0.06}, Expected{1.4, 0.18}, Expected{2.1, 0.05},
+        Expected{3.8, 0.03}, Expected{20.0, 0.01}}) {
     Memory memory(kCount, Stored::kHalf, Stored::kByte);
     const double part = std::pow(code / 255.0, 2);
     at::Tensor g = at::full({kCount}, static_cast<float>(part));
