@@ -18,6 +18,15 @@ Candidates Activation::propose_from(int64_t layer, const EncoderProduct& product
   return propose(layer, product.pre_activations(), product.first_feature, watch);
 }
 
+std::vector<Candidates> Activation::propose_all(const std::vector<EncoderProduct>& layers,
+                                                Watch watch) const {
+  std::vector<Candidates> candidates;
+  for (const EncoderProduct& product : layers) {
+    candidates.push_back(propose_from(std::ssize(candidates), product, watch));
+  }
+  return candidates;
+}
+
 LayerCodes Activation::filter(int64_t /*layer*/, const Candidates& merged,
                               std::optional<double> /*bar*/) const {
   return merged;

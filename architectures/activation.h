@@ -37,6 +37,9 @@ class Activation {
                              Watch watch) const = 0;
   /// The same from the encoder's product, for activations that need not see all of h.
   virtual Candidates propose_from(int64_t layer, const EncoderProduct& product, Watch watch) const;
+  /// propose_from for all layers.
+  virtual std::vector<Candidates> propose_all(const std::vector<EncoderProduct>& layers,
+                                              Watch watch) const;
   /// Candidates of all features of the layer → codes. `bar` as in Transcoder::filter.
   virtual LayerCodes filter(int64_t layer, const Candidates& merged,
                             std::optional<double> bar) const;

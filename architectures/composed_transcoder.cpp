@@ -85,6 +85,16 @@ Candidates ComposedTranscoder::propose(int64_t layer, const at::Tensor& x, Watch
   return activation_->propose_from(layer, encoder_.product(layer, x, {0, shape_.features}), watch);
 }
 
+std::vector<Candidates> ComposedTranscoder::propose_all(const std::vector<at::Tensor>& x,
+                                                        Watch watch) const {
+  std::vector<EncoderProduct> products;
+  for (int64_t layer = 0; layer < shape_.layers; ++layer) {
+    products.push_back(
+        encoder_.product(layer, x.at(static_cast<size_t>(layer)), {0, shape_.features}));
+  }
+  return activation_->propose_all(products, watch);
+}
+
 LayerCodes ComposedTranscoder::filter(int64_t layer, const Candidates& merged,
                                       std::optional<double> bar) const {
   LayerCodes codes = activation_->filter(layer, merged, bar);

@@ -26,6 +26,7 @@ class ComposedTranscoder final : public Transcoder {
   std::string describe() const override;
 
   Candidates propose(int64_t layer, const at::Tensor& x, Watch watch) const override;
+  std::vector<Candidates> propose_all(const std::vector<at::Tensor>& x, Watch watch) const override;
   LayerCodes filter(int64_t layer, const Candidates& merged,
                     std::optional<double> bar) const override;
   int64_t batch_kept() const override { return activation_->batch_kept(); }

@@ -1,13 +1,12 @@
 // The backward pass of decoders: what codes reach, and the gradients of tables, biases and norms.
 // Dense codes and sparse ones may mix; a table's gradient is made once, from all sources it serves.
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "architectures/decoder_topology.h"
 #include "architectures/kernels/dense_codes.h"
 #include "architectures/kernels/feature_pass.h"
+#include "architectures/kernels/ranges.h"
 #include "architectures/kernels/reductions.h"
 #include "architectures/kernels/weight_pass.h"
 #include "architectures/stored_weights.h"
@@ -72,12 +71,10 @@ std::vector<DecoderTopology::SourceBackward> DecoderTopology::start_sources(
     sources.push_back(
         {.codes = layer, .reach = at::zeros_like(is_dense ? layer.dense : layer.value)});
   }
-  at::parallel_for(0, std::ssize(sources), 1, [&](int64_t first, int64_t last) {
-    for (int64_t l = first; l < last; ++l) {
-      SourceBackward& source = sources[static_cast<size_t>(l)];
-      if (!source.is_dense()) {
-        source.lists = kernels::group_by_feature(source.codes, source.codes.value, shape_.features);
-      }
+  kernels::deal(std::ssize(sources), [&](int64_t layer) {
+    SourceBackward& source = sources[static_cast<size_t>(layer)];
+    if (!source.is_dense()) {
+      source.lists = kernels::group_by_feature(source.codes, source.codes.value, shape_.features);
     }
   });
   return sources;
@@ -138,17 +135,23 @@ struct DecoderTopology::TargetGradient {
   at::Tensor panels;
 };
 
-void DecoderTopology::owner_backward(int64_t from, int64_t ahead,
-                                     std::vector<SourceBackward>& sources,
-                                     const std::vector<TargetGradient>& y_grad, ColumnRange columns,
-                                     const std::vector<at::Tensor>& norm_grad,
-                                     ParameterSink& sink) const {
+/// The passes over all tables of one owner.
+struct DecoderTopology::OwnerBackward {
+  at::Tensor weight_grad{};  // undefined: delivered in stretches
+  std::vector<TableBackward> tables{};
+  kernels::WeightPasses passes{};
+};
+
+DecoderTopology::OwnerBackward DecoderTopology::start_owner(
+    int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,
+    const std::vector<TargetGradient>& y_grad, ColumnRange columns,
+    const std::vector<at::Tensor>& norm_grad, ParameterSink& sink) const {
+  OwnerBackward owner;
   GradientStretches* stretches = stretches_of(from, columns, sink);
-  const at::Tensor weight_grad =
-      stretches == nullptr ? sink.gradient(weight_number(from)) : at::Tensor();
-  std::vector<TableBackward> tables;
-  tables.reserve(static_cast<size_t>(shape_.layers));  // passes refer into it
-  std::vector<kernels::WeightPass> passes;
+  if (stretches == nullptr) {
+    owner.weight_grad = sink.gradient(weight_number(from));
+  }
+  owner.tables.reserve(static_cast<size_t>(shape_.layers));  // passes refer into it
   for (int64_t target = 0; target < shape_.layers; ++target) {
     const std::vector<int64_t> served = served_sources(from, target, ahead);
     if (served.empty()) {
@@ -156,7 +159,7 @@ void DecoderTopology::owner_backward(int64_t from, int64_t ahead,
     }
     const TargetGradient& grad = y_grad[static_cast<size_t>(target)];
     auto pass =
-        start_pass(from, served.front(), target, columns, norm_grad, stretches, weight_grad);
+        start_pass(from, served.front(), target, columns, norm_grad, stretches, owner.weight_grad);
     std::vector<SourceBackward*> sparse;
     for (const int64_t source : served) {
       SourceBackward& state = sources[static_cast<size_t>(source)];
@@ -167,18 +170,41 @@ void DecoderTopology::owner_backward(int64_t from, int64_t ahead,
       }
     }
     if (!sparse.empty()) {
-      tables.emplace_back(std::move(sparse));
-      pass.sparse.push_back(
-          {&tables.back().lists(), grad.rows, tables.back().reach(), grad.panels});
+      const TableBackward& table = owner.tables.emplace_back(std::move(sparse));
+      pass.sparse.push_back({&table.lists(), grad.rows, table.reach(), grad.panels});
     }
-    passes.push_back(std::move(pass));
+    owner.passes.push_back(std::move(pass));
   }
-  kernels::run_weight_passes(passes);
-  for (const TableBackward& done : tables) {
-    done.finish();
+  return owner;
+}
+
+bool DecoderTopology::sources_have_one_owner(int64_t ahead) const {
+  for (int64_t source = 0; source < shape_.layers; ++source) {
+    const int64_t end = std::min(source + ahead + 1, shape_.layers);
+    for (int64_t target = source + 1; target < end; ++target) {
+      const int64_t other = owner(source, target);
+      if (other >= 0 && other != owner(source, source)) {
+        return false;
+      }
+    }
   }
-  if (stretches == nullptr) {
-    add_norm_gradients(norm_grad, columns, from, weight_grad);
+  return true;
+}
+
+void DecoderTopology::run_owners(const std::vector<OwnerBackward>& owners, int64_t ahead) const {
+  std::vector<const kernels::WeightPasses*> groups;
+  for (const OwnerBackward& owner : owners) {
+    groups.push_back(&owner.passes);
+  }
+  if (sources_have_one_owner(ahead)) {
+    kernels::run_weight_pass_groups(groups);
+  } else {  // reach of several owners adds up
+    for (const kernels::WeightPasses* passes : groups) {
+      kernels::run_weight_passes(*passes);
+    }
+  }
+  for (const OwnerBackward& owner : owners) {
+    std::ranges::for_each(owner.tables, &TableBackward::finish);
   }
 }
 
@@ -195,8 +221,16 @@ CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes
   for (const at::Tensor& grad : y_grad) {
     targets.push_back({grad, any_sparse ? kernels::panels_of(grad) : at::Tensor()});
   }
+  std::vector<OwnerBackward> owners;
   for (int64_t from = 0; from < shape_.layers; ++from) {
-    owner_backward(from, ahead, sources, targets, columns, norm_grad, sink);
+    owners.push_back(start_owner(from, ahead, sources, targets, columns, norm_grad, sink));
+  }
+  run_owners(owners, ahead);
+  for (int64_t from = 0; from < shape_.layers; ++from) {
+    if (const auto& weight_grad = owners[static_cast<size_t>(from)].weight_grad;
+        weight_grad.defined()) {
+      add_norm_gradients(norm_grad, columns, from, weight_grad);
+    }
   }
   CodeGradients gradients;
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {

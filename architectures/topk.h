@@ -3,6 +3,9 @@
 // kept, so a token may have fewer than K. Gradient through kept entries only.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "architectures/activation.h"
 
 namespace crossloom::architectures {
@@ -20,6 +23,9 @@ class TopK final : public Activation {
                      Watch watch) const override;
   /// Through products of bytes where that is faster (kernels/screened_topk.h).
   Candidates propose_from(int64_t layer, const EncoderProduct& product, Watch watch) const override;
+  /// Several layers at a time, a thread each, where that busies all threads.
+  std::vector<Candidates> propose_all(const std::vector<EncoderProduct>& layers,
+                                      Watch watch) const override;
   /// The K best of each row.
   LayerCodes filter(int64_t layer, const Candidates& merged,
                     std::optional<double> bar) const override;
@@ -27,6 +33,8 @@ class TopK final : public Activation {
   std::string describe() const override;
 
  private:
+  std::optional<Candidates> screened(const EncoderProduct& product) const;
+
   int64_t k_;
   int64_t features_;
 };

@@ -99,6 +99,10 @@ class Transcoder {
   /// x [T, D] → the layer's candidates.
   virtual Candidates propose(int64_t layer, const at::Tensor& x,
                              Watch watch = Watch::kNothing) const = 0;
+  /// propose for all layers: x [L][T, D]. The same values, faster where a layer alone does not busy
+  /// all threads.
+  virtual std::vector<Candidates> propose_all(const std::vector<at::Tensor>& x,
+                                              Watch watch = Watch::kNothing) const = 0;
   /// Candidates merged over ranks → codes. `bar`: for architectures that select over a batch
   /// (batch_kept() > 0), the value of the batch's last kept entry; without it their stored rule.
   virtual LayerCodes filter(int64_t layer, const Candidates& merged,

@@ -45,6 +45,7 @@ void run(const MpiEnvironment& mpi, const std::vector<std::string>& arguments) {
 void keep_freed_memory() {
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, -1);  // never
+  mallopt(M_ARENA_MAX, 1);        // whichever thread asks
 }
 
 /// Tensors of 2 MB and more lie on huge pages: rows of large tables are far apart, and with small

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "architectures/kernels/screened_topk.h"
+#include "architectures/registry.h"
 #include "common/format.h"
 #include "trainer/parameter_states.h"
 
@@ -31,6 +33,17 @@ double moment_bytes(const TrainOptions& options) {
       return (1.0 + 4.0 / static_cast<double>(kStateBlock)) * kept;
   }
   return 0.0;
+}
+
+/// Layers whose [T, F] are in memory together.
+double layers_encoded_at_once(const TrainOptions& options,
+                              const architectures::TranscoderShape& shape, double tokens) {
+  const auto& rows = architectures::Registry::instance();
+  if (rows.row(options.transcoder.architecture).activation != "topk") {
+    return 1.0;
+  }
+  return static_cast<double>(architectures::kernels::layers_at_once(
+      shape.layers, static_cast<int64_t>(tokens), shape.features));
 }
 
 double gradient_bytes(const TrainOptions& options, double parameters, int ranks) {
@@ -70,7 +83,8 @@ MemoryPlan plan_memory(const TrainOptions& options, const architectures::Transco
   plan.gradients = gradient_bytes(options, n, ranks);
   plan.rows = rows;
   plan.step = (4.0 * tokens + in_shard) * layers * static_cast<double>(shape.width) * b +
-              in_shard * static_cast<double>(shape.features) * b;
+              layers_encoded_at_once(options, shape, in_shard) * in_shard *
+                  static_cast<double>(shape.features) * b;
   if (options.weights == "bfloat16") {  // an encoder's, where its product is made whole
     plan.step += static_cast<double>(shape.features * shape.width) * b;
   }

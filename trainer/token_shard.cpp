@@ -39,10 +39,7 @@ void TokenShard::load(const data::Batch& batch, int64_t begin, const data::Norma
 }
 
 void TokenShard::propose(const Transcoder& transcoder, architectures::Watch watch) {
-  candidates_.clear();
-  for (size_t l = 0; l < x_.size(); ++l) {
-    candidates_.push_back(transcoder.propose(static_cast<int64_t>(l), x_[l], watch));
-  }
+  candidates_ = transcoder.propose_all(x_, watch);
 }
 
 void TokenShard::forward(const Transcoder& transcoder, const StepTerms& terms) {

@@ -1,7 +1,6 @@
 #include "architectures/kernels/decode.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "architectures/kernels/dispatch.h"
 #include "architectures/kernels/feature_lists.h"
@@ -61,12 +60,7 @@ class Decode {
   }
 
   void run() const {
-    std::atomic<size_t> next = 0;
-    at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t /*first*/, int64_t /*last*/) {
-      for (size_t i = next++; i < items_.size(); i = next++) {
-        run_item(items_[i]);
-      }
-    });
+    deal(std::ssize(items_), [&](int64_t i) { run_item(items_[static_cast<size_t>(i)]); });
   }
 
  private:
@@ -124,12 +118,10 @@ class Decode {
         }
       }
     }
-    at::parallel_for(0, static_cast<int64_t>(sorted_.size()), 1, [&](int64_t first, int64_t last) {
-      for (auto i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
-        TokenLists& sorted = sorted_[i];
-        const LayerCodes part = token_range(*sorted.codes, sorted.tokens);
-        sorted.lists = group_by_feature(part, part.value, sorted.features);
-      }
+    deal(std::ssize(sorted_), [&](int64_t i) {
+      TokenLists& sorted = sorted_[static_cast<size_t>(i)];
+      const LayerCodes part = token_range(*sorted.codes, sorted.tokens);
+      sorted.lists = group_by_feature(part, part.value, sorted.features);
     });
   }
 

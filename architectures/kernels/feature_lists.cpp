@@ -8,7 +8,7 @@
 namespace crossloom::architectures::kernels {
 namespace {
 
-constexpr int64_t kWorkGrain = 512;  // codes a thread takes at least
+constexpr int64_t kWorkGrain = 512;  // codes of a part at least
 constexpr int64_t kFeatureWork = 2;  // of a feature without codes, in codes
 
 /// offsets[i + 1] = codes of features 0 … i.
@@ -52,7 +52,9 @@ void fill_merged(const std::vector<const FeatureLists*>& parts, const FeatureLis
   auto* token = merged.token.mutable_data_ptr<int32_t>();
   Real* weight = merged.weight.mutable_data_ptr<Real>();
   auto* entry = merged.entry.mutable_data_ptr<int64_t>();
-  for_equal_work(merged, [&](Range features) {
+  const std::vector<Range> parts_of_features = equal_parts(merged, threads_here());
+  deal(std::ssize(parts_of_features), [&](int64_t number) {
+    const Range features = parts_of_features[static_cast<size_t>(number)];
     for (int64_t i = features.first; i < features.last; ++i) {
       int64_t place = offsets[i];
       int64_t before = 0;  // codes of earlier parts
@@ -115,7 +117,13 @@ FeatureLists merge_lists(const std::vector<const FeatureLists*>& parts) {
   return merged;
 }
 
-void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>& body) {
+int64_t work_of(const FeatureLists& lists) {
+  const auto* offsets = lists.offsets.const_data_ptr<int64_t>();
+  const int64_t features = lists.offsets.size(0) - 1;
+  return offsets[features] - offsets[0] + kFeatureWork * features;
+}
+
+std::vector<Range> equal_parts(const FeatureLists& lists, int64_t parts) {
   const auto* offsets = lists.offsets.const_data_ptr<int64_t>();
   const int64_t features = lists.offsets.size(0) - 1;
   // The first feature before which `work` is done: offsets ascend, so the sum does, too.
@@ -132,13 +140,18 @@ void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>&
     }
     return low;
   };
-  const int64_t whole = offsets[features] - offsets[0] + kFeatureWork * features;
-  at::parallel_for(0, whole, kWorkGrain, [&](int64_t first, int64_t last) {
-    const Range range{feature_at(first), feature_at(last)};
-    if (range.first < range.last) {
-      body(range);
+  const int64_t whole = work_of(lists);
+  const int64_t count = std::clamp<int64_t>(whole / kWorkGrain, 1, std::max<int64_t>(parts, 1));
+  std::vector<Range> ranges;
+  int64_t first = 0;
+  for (int64_t part = 1; part <= count; ++part) {
+    const int64_t last = part < count ? feature_at(whole * part / count) : features;
+    if (first < last) {
+      ranges.push_back({first, last});
     }
-  });
+    first = last;
+  }
+  return ranges;
 }
 
 void add_weight_sums(const LayerCodes& codes, const at::Tensor& weight, const at::Tensor& sums) {

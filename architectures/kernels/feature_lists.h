@@ -2,7 +2,6 @@
 // are added in ascending order whatever the thread count (feature_pass.h).
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "architectures/codes.h"
@@ -25,9 +24,11 @@ FeatureLists group_by_feature(const LayerCodes& codes, const at::Tensor& weight,
 /// place in the parts' lists laid end to end.
 FeatureLists merge_lists(const std::vector<const FeatureLists*>& parts);
 
-/// Calls `body(features)` in parallel on ranges that together cover all features; ranges are about
-/// equal in work, which a feature has by itself and for each of its codes.
-void for_equal_work(const FeatureLists& lists, const std::function<void(Range)>& body);
+/// What the lists' features take, by themselves and for each of their codes; a code takes 1.
+int64_t work_of(const FeatureLists& lists);
+
+/// At most `parts` ranges, about equal in work, that together cover all features.
+std::vector<Range> equal_parts(const FeatureLists& lists, int64_t parts);
 
 /// sums [F] += Σ_{t: i active} weight_{t,i}, tokens ascending; weight [nnz] in the codes' order.
 void add_weight_sums(const LayerCodes& codes, const at::Tensor& weight, const at::Tensor& sums);

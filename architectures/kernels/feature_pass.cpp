@@ -8,6 +8,9 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
 #include <type_traits>
 
 #include "architectures/kernels/dispatch.h"
@@ -344,16 +347,63 @@ PassView<Real, Stored> view(const FeaturePass& pass) {
           .row_stride = pass.row_stride};
 }
 
-template <typename Real, typename Stored>
-void run_typed(const std::vector<FeaturePass>& passes) {
-  std::vector<PassView<Real, Stored>> views;
+/// Some features of a group: what one thread does at a time.
+struct Item {
+  size_t group;
+  Range features;
+  int64_t work;
+};
+
+/// Of a group with at least one pass.
+int64_t group_work(const FeaturePasses& passes) {
+  int64_t columns = 0;
   for (const FeaturePass& pass : passes) {
-    check(pass);
-    views.push_back(view<Real, Stored>(pass));
+    columns += pass.rows.size(1);
   }
-  for_equal_work(passes.front().lists, [&](Range features) {
-    for (const auto& pass : views) {
-      run(pass, features);
+  return work_of(passes.front().lists) * columns;
+}
+
+/// Few and large, since every part reads the rows' panels anew: a single group goes to each thread
+/// once, and of several groups only those are parted that would keep others waiting. Largest first.
+std::vector<Item> cut_items(const std::vector<FeaturePasses>& groups) {
+  constexpr int64_t kItemsPerThread = 4;
+  std::vector<int64_t> work;
+  for (const FeaturePasses& passes : groups) {
+    work.push_back(passes.empty() ? 0 : group_work(passes));
+  }
+  const int64_t whole = std::max<int64_t>(1, std::accumulate(work.begin(), work.end(), int64_t{0}));
+  const int64_t threads = threads_here();
+  const int64_t wanted = threads * (groups.size() > 1 && threads > 1 ? kItemsPerThread : 1);
+  std::vector<Item> items;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (groups[i].empty()) {
+      continue;
+    }
+    const auto share = static_cast<double>(work[i]) / static_cast<double>(whole);
+    const auto parts = static_cast<int64_t>(std::ceil(share * static_cast<double>(wanted)));
+    const auto ranges = equal_parts(groups[i].front().lists, parts);
+    for (const Range& features : ranges) {
+      items.push_back({i, features, work[i] / std::ssize(ranges)});
+    }
+  }
+  std::ranges::stable_sort(items, std::greater<>(), &Item::work);
+  return items;
+}
+
+template <typename Real, typename Stored>
+void run_typed(const std::vector<FeaturePasses>& groups) {
+  std::vector<std::vector<PassView<Real, Stored>>> views(groups.size());
+  for (size_t i = 0; i < groups.size(); ++i) {
+    for (const FeaturePass& pass : groups[i]) {
+      check(pass);
+      views[i].push_back(view<Real, Stored>(pass));
+    }
+  }
+  const std::vector<Item> items = cut_items(groups);
+  deal(std::ssize(items), [&](int64_t number) {
+    const Item& item = items[static_cast<size_t>(number)];
+    for (const auto& pass : views[item.group]) {
+      run(pass, item.features);
     }
   });
 }
@@ -387,14 +437,19 @@ at::Tensor panels_of(const at::Tensor& rows) {
   return panels;
 }
 
-void run_feature_passes(const std::vector<FeaturePass>& passes) {
-  if (passes.empty()) {
+void run_feature_passes(const FeaturePasses& passes) {
+  run_pass_groups({passes});
+}
+
+void run_pass_groups(const std::vector<FeaturePasses>& groups) {
+  const auto first = std::ranges::find_if_not(groups, &FeaturePasses::empty);
+  if (first == groups.end()) {
     return;
   }
-  const at::Tensor& weights =
-      passes.front().table.defined() ? passes.front().table : passes.front().rows;
+  const FeaturePass& pass = first->front();
+  const at::Tensor& weights = pass.table.defined() ? pass.table : pass.rows;
   dispatch_stored(weights.scalar_type(), [&](auto real, auto stored) {
-    run_typed<decltype(real), decltype(stored)>(passes);
+    run_typed<decltype(real), decltype(stored)>(groups);
   });
 }
 

@@ -39,9 +39,17 @@ struct FeaturePass {
 /// for all tokens, a panel after a panel.
 at::Tensor panels_of(const at::Tensor& rows);
 
-/// All features of all passes, in parallel; the passes share their lists' offsets. Every feature is
-/// delivered once per pass, also one without codes.
-void run_feature_passes(const std::vector<FeaturePass>& passes);
+/// Passes that share their lists' offsets: a thread takes some features through all of them, one
+/// pass after another.
+using FeaturePasses = std::vector<FeaturePass>;
+
+/// All features of all passes, in parallel. Every feature is delivered once per pass, also one
+/// without codes.
+void run_feature_passes(const FeaturePasses& passes);
+
+/// Groups of passes side by side, who is free takes the next part. Groups have nothing in common
+/// that a pass writes, and one type of weights.
+void run_pass_groups(const std::vector<FeaturePasses>& groups);
 
 /// Columns that a pass delivers at once: at most kPassColumns, beginning at multiples of kPassUnit.
 inline constexpr int64_t kPassColumns = 256;

@@ -105,17 +105,26 @@ void run_in_blocks(const WeightPass& pass) {
 
 }  // namespace
 
-void run_weight_passes(const std::vector<WeightPass>& passes) {
-  std::vector<FeaturePass> by_features;
-  for (const WeightPass& pass : passes) {
-    if (goes_by_feature(pass)) {
-      by_features.push_back(by_feature(pass));
+void run_weight_passes(const WeightPasses& passes) {
+  run_weight_pass_groups({&passes});
+}
+
+void run_weight_pass_groups(const std::vector<const WeightPasses*>& groups) {
+  std::vector<FeaturePasses> by_features;
+  for (const WeightPasses* passes : groups) {
+    auto& group = by_features.emplace_back();
+    for (const WeightPass& pass : *passes) {
+      if (goes_by_feature(pass)) {
+        group.push_back(by_feature(pass));
+      }
     }
   }
-  run_feature_passes(by_features);
-  for (const WeightPass& pass : passes) {
-    if (!goes_by_feature(pass)) {
-      run_in_blocks(pass);
+  run_pass_groups(by_features);
+  for (const WeightPasses* passes : groups) {
+    for (const WeightPass& pass : *passes) {
+      if (!goes_by_feature(pass)) {
+        run_in_blocks(pass);
+      }
     }
   }
 }

@@ -43,7 +43,11 @@ struct WeightPass {
 };
 
 /// Of matrices that do not overlap.
-void run_weight_passes(const std::vector<WeightPass>& passes);
+using WeightPasses = std::vector<WeightPass>;
+void run_weight_passes(const WeightPasses& passes);
+
+/// Groups whose terms have no reach in common, side by side where they go by feature.
+void run_weight_pass_groups(const std::vector<const WeightPasses*>& groups);
 
 /// Features of a block: enough for products of matrices at their full speed.
 inline constexpr int64_t kBlockFeatures = 512;
