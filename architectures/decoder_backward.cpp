@@ -6,6 +6,7 @@
 #include "architectures/decoder_topology.h"
 #include "architectures/kernels/dense_codes.h"
 #include "architectures/kernels/feature_pass.h"
+#include "architectures/kernels/panels.h"
 #include "architectures/kernels/ranges.h"
 #include "architectures/kernels/reductions.h"
 #include "architectures/kernels/weight_pass.h"

@@ -113,9 +113,9 @@ std::vector<Candidates> TopK::propose_all(const std::vector<EncoderProduct>& lay
   });
   std::vector<Candidates> candidates;
   for (size_t l = 0; l < layers.size(); ++l) {
-    candidates.push_back(
-        found[l] ? std::move(*found[l])
-                 : Activation::propose_from(static_cast<int64_t>(l), layers[l], watch));
+    candidates.push_back(found[l]
+                             ? std::move(*found[l])
+                             : Activation::propose_from(static_cast<int64_t>(l), layers[l], watch));
   }
   return candidates;
 }

@@ -135,14 +135,14 @@ std::vector<std::pair<std::string, double>> FastStep::stages(const StepInputs& i
                           }
                         }));
   };
-  stages.emplace_back("encode and select", seconds_of([&] {
-                        const auto candidates =
-                            transcoder_->propose_all(inputs.x, architectures::Watch::kGradients);
-                        for (int64_t l = 0; l < layers; ++l) {
-                          codes.push_back(
-                              transcoder_->filter(l, candidates[static_cast<size_t>(l)]));
-                        }
-                      }));
+  stages.emplace_back(
+      "encode and select", seconds_of([&] {
+        const auto candidates =
+            transcoder_->propose_all(inputs.x, architectures::Watch::kGradients);
+        for (int64_t l = 0; l < layers; ++l) {
+          codes.push_back(transcoder_->filter(l, candidates[static_cast<size_t>(l)]));
+        }
+      }));
   stages.emplace_back("decode",
                       seconds_of([&] { transcoder_->decode(codes, inputs.x, columns, y_hat); }));
   time("loss", [&](int64_t, size_t i) {

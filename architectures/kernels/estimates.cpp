@@ -4,11 +4,20 @@
 #include <cmath>
 #include <limits>
 
+#include "architectures/kernels/scratch.h"
+
 namespace crossloom::architectures::kernels {
 namespace {
 
 constexpr int64_t kFeaturesAtOnce = 12;  // whose products are looked at while in the cache
 constexpr int64_t kGroupsPerKept = 8;    // of features, whose maxima bound the K-th largest
+
+/// Room that a thread keeps: by far the largest piece of a layer's memory, which threads that take
+/// layers side by side would else leave in ever other places.
+int32_t* own_products(int64_t count) {
+  thread_local Scratch<int32_t> scratch;
+  return scratch.of_size(count);
+}
 
 /// Largest magnitude; +∞ when one is not finite.
 float largest(const std::vector<float>& numbers) {
@@ -30,7 +39,7 @@ Estimates::Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Te
       errors_(inputs_.error_norms),
       bias_(weights_.products),
       tiles_(tiles_of(inputs_.rows)),
-      products_(at::empty({weight.size(0), tiles_.tokens()}, at::kInt)) {
+      products_(own_products(weight.size(0) * tiles_.tokens())) {
   CROSSLOOM_CHECK(x.size(0) >= kScreenLanes && x.size(1) >= kScreenLanes && bias.is_contiguous(),
                   "estimates of {} tokens of width {}", x.size(0), x.size(1));
   const auto rounding = static_cast<float>(x.size(1)) * kFloatRounding;  // γ
@@ -51,7 +60,7 @@ bool Estimates::usable() const {
 void Estimates::multiply_range(Range features) {
   const auto* weights = reinterpret_cast<const uint8_t*>(weights_.rows.const_data_ptr<int8_t>());
   multiply_bytes(weights + features.first * weights_.rows.size(1), features.last - features.first,
-                 tiles_, products_.mutable_data_ptr<int32_t>() + features.first * tiles_.tokens());
+                 tiles_, products_ + features.first * tiles_.tokens());
 }
 
 ScreenTokens Estimates::tokens() const {
@@ -63,7 +72,7 @@ ScreenTokens Estimates::tokens() const {
 
 ScreenFeature Estimates::feature(int64_t number) const {
   const auto f = static_cast<size_t>(number);
-  return {.products = products_.const_data_ptr<int32_t>() + number * tiles_.tokens(),
+  return {.products = products_ + number * tiles_.tokens(),
           .step = weights_.steps[f],
           .bias = bias_[f],
           .norm = weights_.norms[f],

@@ -11,6 +11,7 @@
 
 namespace crossloom::architectures::kernels {
 
+/// One at a time in a thread, which keeps their memory.
 class Estimates {
  public:
   /// Of x weightᵀ + bias: x [T, D] float32, weight [F', D] float32 or bfloat16, bias [F'] float32.
@@ -40,7 +41,7 @@ class Estimates {
   std::vector<float> errors_;  // a_t [T]
   std::vector<float> bias_;    // b' [F']
   ByteTiles tiles_;
-  at::Tensor products_;  // int32 [F', tiles' tokens]
+  int32_t* products_;  // [F', tiles' tokens], the thread's own
 };
 
 /// Features that a thread takes at least.

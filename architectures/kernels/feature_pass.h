@@ -35,10 +35,6 @@ struct FeaturePass {
   int64_t row_stride = 0;     // elements from a feature's row to the next one's
 };
 
-/// `rows` [T, d] laid out anew, flat [T · d]: the columns that a pass takes at once lie together
-/// for all tokens, a panel after a panel.
-at::Tensor panels_of(const at::Tensor& rows);
-
 /// Passes that share their lists' offsets: a thread takes some features through all of them, one
 /// pass after another.
 using FeaturePasses = std::vector<FeaturePass>;

@@ -10,6 +10,7 @@
 #include "architectures/kernels/estimates.h"
 #include "architectures/kernels/feature_lists.h"
 #include "architectures/kernels/feature_pass.h"
+#include "architectures/kernels/panels.h"
 #include "architectures/kernels/ranges.h"
 #include "architectures/row_selection.h"
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "architectures/kernels/panels.h"
 #include "tests/architectures/kernel_cases.h"
 #include "tests/support/instruction_sets.h"
 

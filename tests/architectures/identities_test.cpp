@@ -60,14 +60,29 @@ TEST_P(Identities, PermutingFeaturesLeavesTheLossUnchanged) {
   EXPECT_NEAR(before.loss, after.loss, 1e-12);
 }
 
-/// Sizes at which the work is split between threads and into panels.
+/// Sizes at which the work is split between threads and into panels; layers that two threads may
+/// take side by side.
 const Sizes kLarge{.tokens = 300, .layers = 3, .width = 200, .features = 1000, .k = 12};
+const Sizes kEven{.tokens = 300, .layers = 4, .width = 200, .features = 1000, .k = 12};
+
+TEST_P(Identities, LayersTogetherProposeWhatEachProposes) {
+  const auto transcoder = random_transcoder(GetParam().name, kEven, at::kFloat);
+  const auto x = random_rows(kEven, at::kFloat, 5);
+  const auto together = transcoder->propose_all(x, Watch::kGradients);
+  ASSERT_EQ(together.size(), x.size());
+  for (size_t l = 0; l < x.size(); ++l) {
+    const auto alone = transcoder->propose(static_cast<int64_t>(l), x[l], Watch::kGradients);
+    EXPECT_TRUE(at::equal(together[l].offsets, alone.offsets));
+    EXPECT_TRUE(at::equal(together[l].index, alone.index));
+    EXPECT_TRUE(same_bits(together[l].value, alone.value));
+  }
+}
 
 TEST_P(Identities, TwoThreadsGiveTheBitsOfOne) {
   for (const auto type : {at::kFloat, at::kDouble}) {
-    const auto transcoder = random_transcoder(GetParam().name, kLarge, type);
-    const auto x = random_rows(kLarge, type, 5);
-    const auto y = random_rows(kLarge, type, 6);
+    const auto transcoder = random_transcoder(GetParam().name, kEven, type);
+    const auto x = random_rows(kEven, type, 5);
+    const auto y = random_rows(kEven, type, 6);
     const int threads = at::get_num_threads();
     at::set_num_threads(1);
     const StepResult one = staged_step(*transcoder, x, y);

@@ -72,15 +72,15 @@ at::Tensor Terms::pull(int64_t features) const {
 
 Codes encode(const Transcoder& transcoder, const std::vector<at::Tensor>& x) {
   Codes codes;
+  const auto proposed = transcoder.propose_all(x, Watch::kGradients);
   for (size_t l = 0; l < x.size(); ++l) {
-    const auto layer = static_cast<int64_t>(l);
-    const Candidates candidates = transcoder.propose(layer, x[l], Watch::kGradients);
+    const Candidates& candidates = proposed[l];
     std::optional<double> bar;
     if (const int64_t kept = transcoder.batch_kept() * x[l].size(0); kept > 0) {
       const at::Tensor sorted = std::get<0>(candidates.value.sort(0, /*descending=*/true));
       bar = sorted.numel() < kept ? 0.0 : sorted[kept - 1].item<double>();
     }
-    codes.push_back(transcoder.filter(layer, candidates, bar));
+    codes.push_back(transcoder.filter(static_cast<int64_t>(l), candidates, bar));
   }
   return codes;
 }
