@@ -19,9 +19,9 @@ LayerCodes dead_feature_codes(const Transcoder& transcoder, int64_t layer, const
                               const at::Tensor& dead, int64_t k);
 
 struct AuxKTerm {
-  at::Tensor dead;              // bool [L, F]
-  int64_t kept = 0;             // k_aux
-  std::vector<double> weights;  // [L] α m_l / Σ_t ‖e_t − ē‖²
+  at::Tensor dead;                // bool [L, F]
+  int64_t kept = 0;               // k_aux
+  std::vector<double> weights{};  // [L] α m_l / Σ_t ‖e_t − ē‖²
 };
 
 /// x, y, y_hat [L] of [T, D]. Gradients of the parameters go to the sink; returns Σ_t ‖ê − e‖² of

@@ -87,6 +87,7 @@ Candidates ComposedTranscoder::propose(int64_t layer, const at::Tensor& x, Watch
 
 std::vector<Candidates> ComposedTranscoder::propose_all(const std::vector<at::Tensor>& x,
                                                         Watch watch) const {
+  CROSSLOOM_CHECK(std::ssize(x) == shape_.layers, "{} layers of x", x.size());
   std::vector<EncoderProduct> products;
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {
     products.push_back(

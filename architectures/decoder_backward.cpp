@@ -138,6 +138,7 @@ struct DecoderTopology::TargetGradient {
 
 /// The passes over all tables of one owner.
 struct DecoderTopology::OwnerBackward {
+  int64_t layer;
   at::Tensor weight_grad{};  // undefined: delivered in stretches
   std::vector<TableBackward> tables{};
   kernels::WeightPasses passes{};
@@ -147,7 +148,7 @@ DecoderTopology::OwnerBackward DecoderTopology::start_owner(
     int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,
     const std::vector<TargetGradient>& y_grad, ColumnRange columns,
     const std::vector<at::Tensor>& norm_grad, ParameterSink& sink) const {
-  OwnerBackward owner;
+  OwnerBackward owner{.layer = from};
   GradientStretches* stretches = stretches_of(from, columns, sink);
   if (stretches == nullptr) {
     owner.weight_grad = sink.gradient(weight_number(from));
@@ -192,20 +193,18 @@ bool DecoderTopology::sources_have_one_owner(int64_t ahead) const {
   return true;
 }
 
-void DecoderTopology::run_owners(const std::vector<OwnerBackward>& owners, int64_t ahead) const {
+void DecoderTopology::run_owners(const std::vector<OwnerBackward>& owners, ColumnRange columns,
+                                 const std::vector<at::Tensor>& norm_grad) const {
   std::vector<const kernels::WeightPasses*> groups;
   for (const OwnerBackward& owner : owners) {
     groups.push_back(&owner.passes);
   }
-  if (sources_have_one_owner(ahead)) {
-    kernels::run_weight_pass_groups(groups);
-  } else {  // reach of several owners adds up
-    for (const kernels::WeightPasses* passes : groups) {
-      kernels::run_weight_passes(*passes);
-    }
-  }
+  kernels::run_weight_pass_groups(groups);
   for (const OwnerBackward& owner : owners) {
     std::ranges::for_each(owner.tables, &TableBackward::finish);
+    if (owner.weight_grad.defined()) {
+      add_norm_gradients(norm_grad, columns, owner.layer, owner.weight_grad);
+    }
   }
 }
 
@@ -222,15 +221,16 @@ CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes
   for (const at::Tensor& grad : y_grad) {
     targets.push_back({grad, any_sparse ? kernels::panels_of(grad) : at::Tensor()});
   }
+  // Owners that reach into the same sources go one after another, and what they hold goes with
+  // them.
+  const bool together = sources_have_one_owner(ahead);
   std::vector<OwnerBackward> owners;
+  owners.reserve(static_cast<size_t>(shape_.layers));
   for (int64_t from = 0; from < shape_.layers; ++from) {
     owners.push_back(start_owner(from, ahead, sources, targets, columns, norm_grad, sink));
-  }
-  run_owners(owners, ahead);
-  for (int64_t from = 0; from < shape_.layers; ++from) {
-    if (const auto& weight_grad = owners[static_cast<size_t>(from)].weight_grad;
-        weight_grad.defined()) {
-      add_norm_gradients(norm_grad, columns, from, weight_grad);
+    if (!together || from == shape_.layers - 1) {
+      run_owners(owners, columns, norm_grad);
+      owners.clear();
     }
   }
   CodeGradients gradients;

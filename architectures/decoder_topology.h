@@ -106,13 +106,15 @@ class DecoderTopology {
   kernels::DecodeTarget write_dense(int64_t first_source, int64_t target, const Codes& codes,
                                     ColumnRange columns, const at::Tensor& y_hat) const;
   std::vector<SourceBackward> start_sources(const Codes& codes) const;
-  /// All pairs that owner `from` serves: reach into their sources, weight gradients to the sink.
+  /// The passes over all pairs that owner `from` serves, to be run by run_owners.
   OwnerBackward start_owner(int64_t from, int64_t ahead, std::vector<SourceBackward>& sources,
                             const std::vector<TargetGradient>& y_grad, ColumnRange columns,
                             const std::vector<at::Tensor>& norm_grad, ParameterSink& sink) const;
   /// Whether the pairs of a source, at most `ahead` layers apart, all have the same owner.
   bool sources_have_one_owner(int64_t ahead) const;
-  void run_owners(const std::vector<OwnerBackward>& owners, int64_t ahead) const;
+  /// Reach into the sources and weight gradients to the sink, of owners that share no source.
+  void run_owners(const std::vector<OwnerBackward>& owners, ColumnRange columns,
+                  const std::vector<at::Tensor>& norm_grad) const;
   /// Sources at most `ahead` layers before `target` whose pair with it owner `from` serves.
   std::vector<int64_t> served_sources(int64_t from, int64_t target, int64_t ahead) const;
   /// Σ norm_grad[s] over all pairs (s, ·) of the table that serves source → target: [F].

@@ -103,8 +103,12 @@ Candidates TopK::propose_from(int64_t layer, const EncoderProduct& product, Watc
 
 std::vector<Candidates> TopK::propose_all(const std::vector<EncoderProduct>& layers,
                                           Watch watch) const {
-  if (layers.empty() ||
-      kernels::layers_at_once(std::ssize(layers), layers.front().x.size(0), features_) == 1) {
+  if (layers.empty()) {
+    return {};
+  }
+  const EncoderProduct& first = layers.front();
+  if (kernels::layers_at_once(std::ssize(layers), first.x.size(0), first.x.size(1),
+                              first.weight.size(0)) == 1) {
     return Activation::propose_all(layers, watch);
   }
   std::vector<std::optional<Candidates>> found(layers.size());

@@ -49,6 +49,9 @@ enum class Watch : uint8_t { kNothing, kGradients };
 /// The whole reconstruction, or only what features write: no bias, no skip (AuxK).
 enum class Part : uint8_t { kWhole, kFeatureWrites };
 
+/// Columns in which owners, panels and passes cut rows.
+inline constexpr int64_t kColumnUnit = 64;
+
 /// Output columns [begin, end) of D.
 struct ColumnRange {
   int64_t begin = 0;
@@ -99,10 +102,10 @@ class Transcoder {
   /// x [T, D] → the layer's candidates.
   virtual Candidates propose(int64_t layer, const at::Tensor& x,
                              Watch watch = Watch::kNothing) const = 0;
-  /// propose for all layers: x [L][T, D]. The same values, faster where a layer alone does not busy
-  /// all threads.
+  /// propose for all layers: x [L][T, D]. An override gives the same values, faster where a layer
+  /// alone does not busy all threads.
   virtual std::vector<Candidates> propose_all(const std::vector<at::Tensor>& x,
-                                              Watch watch = Watch::kNothing) const = 0;
+                                              Watch watch = Watch::kNothing) const;
   /// Candidates merged over ranks → codes. `bar`: for architectures that select over a batch
   /// (batch_kept() > 0), the value of the batch's last kept entry; without it their stored rule.
   virtual LayerCodes filter(int64_t layer, const Candidates& merged,

@@ -2,7 +2,7 @@
 # asks for the whole CUDA toolkit; the program needs only libtorch_cpu and libc10, so that one
 # binary runs on a bare laptop and on a GPU node.
 #
-#   LibTorch::headers   include folders only (fmt's headers live there too)
+#   LibTorch::headers   include folders only (fmt's headers live there too; common/fmt_library.cpp)
 #   LibTorch::cpu       libtorch_cpu.so + libc10.so
 #   LibTorch::openmp    -fopenmp and the wheel's libgomp.so.1
 #   LibTorch::c10_cuda  libc10_cuda.so, when the wheel is a CUDA build
@@ -43,7 +43,6 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   add_library(LibTorch::headers INTERFACE IMPORTED)
   target_include_directories(LibTorch::headers SYSTEM INTERFACE
     ${LibTorch_ROOT_FOLDER}/include ${LibTorch_ROOT_FOLDER}/include/torch/csrc/api/include)
-  target_compile_definitions(LibTorch::headers INTERFACE FMT_HEADER_ONLY)
 
   add_library(LibTorch::c10 SHARED IMPORTED)
   set_target_properties(LibTorch::c10 PROPERTIES IMPORTED_LOCATION ${LibTorch_ROOT_FOLDER}/lib/libc10.so)

@@ -11,8 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kManifestLimit_bytes = size_t{16} << 20;
-
 std::optional<int64_t> step_of(const fs::path& folder) {
   const std::string name = folder.filename().string();
   constexpr size_t kPrefix = 5;   // "step_"
@@ -44,7 +42,7 @@ std::string checkpoint_problem(const std::string& folder) {
   }
   try {
     const auto path = (fs::path(folder) / "manifest.json").string();
-    const Json files = json_field<Json>(read_json_file(path, kManifestLimit_bytes), "files", path);
+    const Json files = json_field<Json>(read_json_file(path, kCheckpointText_bytes), "files", path);
     for (const Json& file : files) {
       const auto name = json_field<std::string>(file, "name", path);
       std::error_code missing;

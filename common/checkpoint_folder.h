@@ -14,6 +14,9 @@ namespace crossloom {
 
 inline constexpr const char* kCheckpointDone = "DONE";
 
+/// Longer manifests and configurations are refused.
+inline constexpr size_t kCheckpointText_bytes = size_t{16} << 20;
+
 /// Folders step_<n> of a run, complete or not, newest first.
 std::vector<std::pair<int64_t, std::filesystem::path>> checkpoint_folders(
     const std::string& run_folder);

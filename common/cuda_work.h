@@ -84,7 +84,7 @@ struct CudaAdam {
   float epsilon;
 };
 
-/// Twin of run_feature_passes. Groups run side by side, a group's passes one after another, so that
+/// Twin of run_pass_groups. Groups run side by side, a group's passes one after another, so that
 /// they may add to one reach.
 struct CudaFeaturePasses {
   const CudaFeatureGroup* groups;  // [group_count]

@@ -14,6 +14,9 @@
 namespace crossloom::trainer {
 namespace {
 
+// Stretches of a row begin at column units (feature_pass.h), so at whole blocks.
+static_assert(architectures::kColumnUnit % kStateBlock == 0);
+
 std::byte* bytes_at(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<std::byte*>(tensor.mutable_data_ptr()) : nullptr;
 }

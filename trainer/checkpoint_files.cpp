@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "common/checkpoint_folder.h"
 #include "common/hash.h"
 #include "common/mapped_file.h"
 #include "common/output_file.h"
@@ -18,16 +19,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kFormatVersion = 1;
-constexpr size_t kManifestLimit_bytes = size_t{16} << 20;
 constexpr const char* kFeaturesFile = "features.safetensors";
 constexpr const char* kConfigFile = "config.yaml";
 
 std::string in(const std::string& folder, const std::string& name) {
   return (fs::path(folder) / name).string();
-}
-
-TensorToWrite to_write(const std::string& name, const at::Tensor& tensor) {
-  return {name, dtype_of(tensor), tensor.sizes().vec(), bytes_of(tensor)};
 }
 
 /// The part of the flat vector [0, total) that this rank owns.
@@ -69,7 +65,7 @@ void write_optimizer(const std::string& folder, const TrainingState& state, int6
 }
 
 Json read_manifest(const std::string& folder) {
-  return read_json_file(in(folder, "manifest.json"), kManifestLimit_bytes);
+  return read_json_file(in(folder, "manifest.json"), kCheckpointText_bytes);
 }
 
 /// Checksums of all files, or of the one called `name`.
@@ -129,7 +125,7 @@ bool is_off(const YAML::Node& group) {
 /// Options that change the arithmetic; paths, intervals and reporting may differ.
 void require_same_options(const std::string& folder, const TrainOptions& options) {
   const YAML::Node saved =
-      YAML::Load(read_text_file(in(folder, kConfigFile), kManifestLimit_bytes));
+      YAML::Load(read_text_file(in(folder, kConfigFile), kCheckpointText_bytes));
   const YAML::Node now = YAML::Load(options_to_yaml(options));
   const YAML::Node defaults = YAML::Load(options_to_yaml(TrainOptions()));
   const auto compare = [&](const std::string& key, const YAML::Node& a, const YAML::Node& b) {

@@ -1,5 +1,14 @@
 #include "trainer/flat_buffer.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "architectures/kernels/dispatch.h"
+#include "trainer/flat_kernels.h"
+
 namespace crossloom::trainer {
 namespace {
 constexpr int64_t kBlockUnit = 64;  // elements: keeps blocks aligned for vector loops
@@ -26,6 +35,22 @@ FlatBuffer::FlatBuffer(const std::vector<architectures::Parameter>& parameters, 
     }
     offset += count;
   }
+}
+
+double squared_sum(const at::Tensor& block) {
+  constexpr int64_t kPiece = 1 << 16;
+  const int64_t count = block.numel();
+  std::vector<double> sums(static_cast<size_t>((count + kPiece - 1) / kPiece));
+  architectures::kernels::dispatch_real(block.scalar_type(), [&](auto real) {
+    const auto* g = block.const_data_ptr<decltype(real)>();
+    at::parallel_for(0, std::ssize(sums), 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t begin = i * kPiece;
+        sums[static_cast<size_t>(i)] = squared_sum(g + begin, std::min(kPiece, count - begin));
+      }
+    });
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 void adopt_parameters(const std::vector<architectures::Parameter>& parameters, FlatBuffer& buffer) {

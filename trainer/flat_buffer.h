@@ -42,6 +42,9 @@ class FlatBuffer {
   std::vector<Stretch> stretches_;
 };
 
+/// Σ g² of a block in float64: pieces in parallel, added in their order.
+double squared_sum(const at::Tensor& block);
+
 /// Moves the parameters' values into `buffer` and makes the parameters views of it, so that an
 /// update of the buffer is an update of the transcoder.
 void adopt_parameters(const std::vector<architectures::Parameter>& parameters, FlatBuffer& buffer);

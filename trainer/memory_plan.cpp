@@ -38,12 +38,13 @@ double moment_bytes(const TrainOptions& options) {
 /// Layers whose [T, F] are in memory together.
 double layers_encoded_at_once(const TrainOptions& options,
                               const architectures::TranscoderShape& shape, double tokens) {
-  const auto& rows = architectures::Registry::instance();
-  if (rows.row(options.transcoder.architecture).activation != "topk") {
+  const auto& row = architectures::Registry::instance().row(options.transcoder.architecture);
+  const bool one_thread = options.deterministic;
+  if (row.activation != "topk" || options.dtype == "float64" || one_thread) {
     return 1.0;
   }
   return static_cast<double>(architectures::kernels::layers_at_once(
-      shape.layers, static_cast<int64_t>(tokens), shape.features));
+      shape.layers, static_cast<int64_t>(tokens), shape.width, shape.features));
 }
 
 double gradient_bytes(const TrainOptions& options, double parameters, int ranks) {

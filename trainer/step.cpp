@@ -1,12 +1,8 @@
 #include "trainer/step.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "architectures/kernels/dispatch.h"
 #include "architectures/losses.h"
 #include "common/process_memory.h"
 #include "trainer/batch_bar.h"
@@ -21,23 +17,6 @@ constexpr double kThresholdMemory = 0.1;
 
 int64_t shard_count(const TrainOptions& options, const Communicator& communicator) {
   return options.deterministic ? options.virtual_shards : communicator.size();
-}
-
-/// Σ g² of one block in float64: pieces in parallel, added in their order.
-double squared_sum_of(const at::Tensor& block) {
-  constexpr int64_t kPiece = 1 << 16;
-  const int64_t count = block.numel();
-  std::vector<double> sums(static_cast<size_t>((count + kPiece - 1) / kPiece));
-  architectures::kernels::dispatch_real(block.scalar_type(), [&](auto real) {
-    const auto* g = block.const_data_ptr<decltype(real)>();
-    at::parallel_for(0, static_cast<int64_t>(sums.size()), 1, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t begin = i * kPiece;
-        sums[static_cast<size_t>(i)] = squared_sum(g + begin, std::min(kPiece, count - begin));
-      }
-    });
-  });
-  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 }  // namespace
@@ -132,63 +111,12 @@ std::vector<double> Step::centred_energies(Rows&& rows) const {
   return exchange_.ordered_sum(energies, layers);
 }
 
-StepTerms Step::make_terms(const std::vector<double>& energies, const at::Tensor& dead,
-                           int64_t step) {
-  const auto& shape = transcoder_.shape();
-  const auto tokens = static_cast<double>(options_.loader.batch_tokens);
-  StepTerms terms;
-  terms.prefixes = prefixes_;
-  const auto groups = static_cast<double>(prefixes_.size() + 1);
-  for (const double energy : energies) {
-    terms.denominators.push_back(
-        groups * architectures::loss_denominator(options_.reconstruction, energy,
-                                                 options_.loader.batch_tokens, shape.width));
-  }
-  result_.sparsity_weight = sparsity_weight_at(options_.sparsity, step, options_.steps);
-  const auto type = transcoder_.type();
-  std::vector<at::Tensor> norms;  // [L] of [F]
-  const bool penalised = result_.sparsity_weight > 0.0;
-  const bool pulls = options_.pre_activation.weight > 0.0;
-  if (penalised || (pulls && options_.pre_activation.norm_weighted)) {
-    for (const at::Tensor& squares : transcoder_.decoder_square_norms({0, shape.width})) {
-      norms.push_back(squares.sqrt().to(type));
-    }
-  }
-  const std::vector<at::Tensor> ones(static_cast<size_t>(shape.layers),
-                                     at::ones({shape.features}, type));
-  if (penalised) {
-    const bool plain = options_.sparsity.norms == "none";
-    terms.norms = plain ? ones : norms;
-    terms.through_norms = options_.sparsity.through_norms && !plain;
-    terms.sparsity_weight = result_.sparsity_weight / tokens;
-    terms.sparsity_scale = options_.sparsity.scale;
-  }
-  const auto& pull = options_.pre_activation;
-  for (int64_t l = 0; pulls && l < shape.layers; ++l) {
-    const at::Tensor all =
-        (pull.norm_weighted ? norms : ones)[static_cast<size_t>(l)] * (pull.weight / tokens);
-    terms.silent_pull.push_back(pull.dead_only ? all * dead[l] : all);
-  }
-  if (pulls && pull.norm_weighted && pull.through_norms) {
-    terms.pull_norms = norms;
-  }
-  return terms;
-}
-
 void Step::add_auxk(StepTerms& terms, const at::Tensor& dead) const {
-  const at::Tensor counts = dead.sum(1).to(at::kDouble);  // [L]
-  if (options_.auxk.k == 0 || counts.sum().item<double>() == 0.0) {
-    return;
-  }
-  const auto energies =
-      centred_energies([](const TokenShard& shard, size_t layer) { return shard.residual(layer); });
-  terms.auxk.dead = dead;
-  terms.auxk.kept = options_.auxk.k;
-  for (size_t l = 0; l < energies.size(); ++l) {
-    const double share =
-        counts[static_cast<int64_t>(l)].item<double>() / static_cast<double>(options_.auxk.k);
-    terms.auxk.weights.push_back(
-        energies[l] > 0.0 ? options_.auxk.weight * std::min(share, 1.0) / energies[l] : 0.0);
+  if (wants_auxk(options_, dead)) {
+    terms.auxk =
+        auxk_term(options_, dead, centred_energies([](const TokenShard& shard, size_t layer) {
+                    return shard.residual(layer);
+                  }));
   }
 }
 
@@ -227,7 +155,7 @@ double Step::global_norm(const at::Tensor& own_gradient) const {
   std::vector<double> squares;
   for (int64_t b = 0; b < exchange_.local_shards(); ++b) {
     squares.push_back(
-        squared_sum_of(own_gradient.narrow(0, b * weights_->block_size(), weights_->block_size())));
+        squared_sum(own_gradient.narrow(0, b * weights_->block_size(), weights_->block_size())));
   }
   return std::sqrt(exchange_.ordered_sum(squares, 1)[0]);
 }
@@ -278,7 +206,7 @@ void Step::propose(int64_t step) {
 }
 
 StepTerms Step::forward(const at::Tensor& dead, int64_t step, const std::vector<double>& energies) {
-  StepTerms terms = make_terms(energies, dead, step);
+  StepTerms terms = step_terms(transcoder_, options_, prefixes_, energies, dead, step);
   propose(step);
   std::vector<const std::vector<architectures::Candidates>*> candidates;
   for (const auto& shard : shards_) {
@@ -332,6 +260,7 @@ StepResult Step::run(const data::Batch& batch, int64_t step, const at::Tensor& d
         kept_at(options_.k_annealing, options_.transcoder.k, step, options_.steps));
   }
   result_.learning_rate = learning_rate_at(options_.adam, step, options_.steps);
+  result_.sparsity_weight = sparsity_weight_at(options_.sparsity, step, options_.steps);
   const auto energies =
       centred_energies([](const TokenShard& shard, size_t l) { return shard.targets()[l]; });
   const StepTerms terms = forward(dead, step, energies);

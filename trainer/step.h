@@ -68,7 +68,6 @@ class Step {
   /// V_l: Σ_t ‖rows_t − mean‖² over the global batch, rows(shard, layer) [T/S, D].
   template <typename Rows>
   std::vector<double> centred_energies(Rows&& rows) const;
-  StepTerms make_terms(const std::vector<double>& energies, const at::Tensor& dead, int64_t step);
   void add_auxk(StepTerms& terms, const at::Tensor& dead) const;
   void collect(const StepTerms& terms, const std::vector<double>& energies);
   /// Throws Diverged, on all ranks alike, where a pre-activation of one of them is not finite.

@@ -12,26 +12,12 @@
 
 #include <vector>
 
-#include "architectures/auxk.h"
 #include "architectures/transcoder.h"
 #include "data/batch.h"
 #include "data/normalizer.h"
+#include "trainer/step_terms.h"
 
 namespace crossloom::trainer {
-
-/// What a step is made of, the same for every shard and rank.
-struct StepTerms {
-  std::vector<double> denominators;     // [L] N_l
-  std::vector<int64_t> prefixes;        // of the nested groups below the whole; usually none
-  std::vector<double> bars;             // [L] of BatchTopK; empty: none
-  std::vector<at::Tensor> norms;        // [L] of [F] n_i; empty: no tanh penalty
-  double sparsity_weight = 0.0;         // λ / T
-  double sparsity_scale = 0.0;          // c
-  bool through_norms = false;           // whether the penalty's gradient reaches the decoders
-  std::vector<at::Tensor> silent_pull;  // [L] of [F] w_i; empty: no pre-activation loss
-  std::vector<at::Tensor> pull_norms;   // [L] of [F] n_i in w_i; empty: w_i has no gradient
-  architectures::AuxKTerm auxk;         // its `dead` undefined: no AuxK
-};
 
 /// Sums over a shard's tokens, in float64; they add up over shards.
 struct ShardSums {

@@ -2,22 +2,20 @@
 
 #include <filesystem>
 
-#include "common/tensor_file.h"
-
 namespace crossloom::trainer {
 namespace {
 
 constexpr int kFormatVersion = 1;
-
-TensorToWrite to_write(const std::string& name, const at::Tensor& tensor) {
-  return {name, dtype_of(tensor), tensor.sizes().vec(), bytes_of(tensor)};
-}
 
 at::Tensor scales(const std::vector<double>& values) {
   return at::tensor(values, at::TensorOptions(at::kDouble));
 }
 
 }  // namespace
+
+TensorToWrite to_write(const std::string& name, const at::Tensor& tensor) {
+  return {name, dtype_of(tensor), tensor.sizes().vec(), bytes_of(tensor)};
+}
 
 Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards,
                    const std::string& cache) {

@@ -7,6 +7,7 @@
 
 #include "architectures/transcoder.h"
 #include "common/json_file.h"
+#include "common/tensor_file.h"
 #include "data/loader.h"
 #include "data/normalizer.h"
 #include "data/shard_identity.h"
@@ -14,6 +15,9 @@
 namespace crossloom::trainer {
 
 inline constexpr const char* kWeightsFile = "weights.safetensors";
+
+/// The tensor, contiguous and on the CPU, as an entry of a tensor file; it must outlive the entry.
+TensorToWrite to_write(const std::string& name, const at::Tensor& tensor);
 
 struct WeightsFile {
   const std::vector<architectures::Parameter>& parameters;

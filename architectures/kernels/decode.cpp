@@ -6,6 +6,7 @@
 #include "architectures/kernels/feature_lists.h"
 #include "architectures/kernels/ranges.h"
 #include "architectures/kernels/scratch.h"
+#include "architectures/transcoder.h"
 
 namespace crossloom::architectures::kernels {
 namespace {

@@ -39,7 +39,4 @@ enum class DecodeWay {
 /// Throws InternalError for shapes, strides or types that do not fit.
 void run_decode(const std::vector<DecodeTarget>& targets, std::optional<DecodeWay> way = {});
 
-/// Columns in which owners and panels are cut.
-inline constexpr int64_t kColumnUnit = 64;
-
 }  // namespace crossloom::architectures::kernels

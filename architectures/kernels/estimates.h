@@ -17,6 +17,8 @@ class Estimates {
   /// Of x weightᵀ + bias: x [T, D] float32, weight [F', D] float32 or bfloat16, bias [F'] float32.
   /// T and D ≥ kScreenLanes; columns and bias contiguous.
   Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+  Estimates(const Estimates&) = delete;
+  Estimates& operator=(const Estimates&) = delete;
 
   /// Whether no sum of products can overflow and everything is finite.
   bool usable() const;

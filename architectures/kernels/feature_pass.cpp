@@ -45,7 +45,7 @@ HWY_INLINE void feature_block(const View& pass, RowColumns<Real> rows, int64_t f
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   Vector g[N];
   // The table's row in float, in registers where it fits there beside g: loads are what limits.
-  constexpr bool kHeld = 2 * N + kSums + 2 <= kRegisters;
+  constexpr bool kHeld = (kGradient ? 2 : 1) * N + kSums + 2 <= kRegisters;
   Vector held[kHeld ? N : 1];
   HWY_ALIGN Real stored[kHeld ? 1 : N * hn::MaxLanes(Tag())];
   const auto w = [&](int v) HWY_ATTR {
@@ -190,7 +190,7 @@ HWY_INLINE void run_panels(const View& pass, Range features) {
   for (int64_t column = 0; column < pass.columns; column += pass.panel) {
     const int64_t count = std::min(pass.panel, pass.columns - column);
     // The next feature is asked for in two parts: a core can await only so much at once.
-    const int64_t half = count / 2 / kPassUnit * kPassUnit;
+    const int64_t half = count / 2 / kColumnUnit * kColumnUnit;
     const auto rows = panel_rows(pass, features, column, count);
     for (int64_t i = features.first; i < features.last; ++i) {
       const bool has_next = i + 1 < features.last;

@@ -47,8 +47,7 @@ void run_feature_passes(const FeaturePasses& passes);
 /// that a pass writes, and one type of weights.
 void run_pass_groups(const std::vector<FeaturePasses>& groups);
 
-/// Columns that a pass delivers at once: at most kPassColumns, beginning at multiples of kPassUnit.
+/// Columns that a pass delivers at once at most, beginning at multiples of kColumnUnit.
 inline constexpr int64_t kPassColumns = 256;
-inline constexpr int64_t kPassUnit = 64;
 
 }  // namespace crossloom::architectures::kernels

@@ -31,11 +31,11 @@ void fill_panels(const at::Tensor& rows, const at::Tensor& panels) {
 }  // namespace
 
 int64_t panel_columns(int64_t tokens, int64_t columns, int64_t element_bytes) {
-  const int64_t unit_bytes = tokens * kPassUnit * element_bytes;
+  const int64_t unit_bytes = tokens * kColumnUnit * element_bytes;
   const int64_t units = cache_bytes() / std::max<int64_t>(unit_bytes, 1);
-  const int64_t most = std::clamp(units * kPassUnit, kPassUnit, most_pass_columns());
+  const int64_t most = std::clamp(units * kColumnUnit, kColumnUnit, most_pass_columns());
   const int64_t panels = std::max<int64_t>(1, (columns + most - 1) / most);
-  return ((columns + panels - 1) / panels + kPassUnit - 1) / kPassUnit * kPassUnit;
+  return ((columns + panels - 1) / panels + kColumnUnit - 1) / kColumnUnit * kColumnUnit;
 }
 
 at::Tensor panels_of(const at::Tensor& rows) {

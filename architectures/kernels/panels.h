@@ -6,7 +6,7 @@
 
 namespace crossloom::architectures::kernels {
 
-/// Columns of a panel: as many as fill the cache for so many tokens, whole units of kPassUnit;
+/// Columns of a panel: as many as fill the cache for so many tokens, whole units of kColumnUnit;
 /// panels of about equal width.
 int64_t panel_columns(int64_t tokens, int64_t columns, int64_t element_bytes);
 

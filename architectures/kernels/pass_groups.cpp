@@ -98,7 +98,8 @@ std::vector<Item> cut_items(const std::vector<FeaturePasses>& groups) {
   }
   const int64_t whole = std::max<int64_t>(1, std::accumulate(work.begin(), work.end(), int64_t{0}));
   const int64_t threads = threads_here();
-  const int64_t wanted = threads * (groups.size() > 1 && threads > 1 ? kItemsPerThread : 1);
+  const bool several = std::ranges::count_if(groups, [](const auto& g) { return !g.empty(); }) > 1;
+  const int64_t wanted = threads * (several && threads > 1 ? kItemsPerThread : 1);
   std::vector<Item> items;
   for (size_t i = 0; i < groups.size(); ++i) {
     if (groups[i].empty()) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 namespace crossloom::architectures::kernels {
 
@@ -23,10 +24,15 @@ inline int64_t cache_bytes() {
 template <typename Element>
 class Scratch {
  public:
-  /// `count` elements, aligned for vectors, of unknown values.
+  /// `count` elements, aligned for vectors, of unknown values. Throws std::bad_alloc.
   Element* of_size(int64_t count) {
     if (count > count_) {
+      data_.reset();
+      count_ = 0;
       data_ = hwy::AllocateAligned<Element>(static_cast<size_t>(count));
+      if (data_ == nullptr) {
+        throw std::bad_alloc();
+      }
       count_ = count;
     }
     return data_.get();

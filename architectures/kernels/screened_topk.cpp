@@ -21,7 +21,7 @@ constexpr int64_t kFewestTokens = 64;  // below, bytes of the weights cost more 
 constexpr int64_t kFewestFeatures = 512;
 constexpr int64_t kEntriesPerSurvivor = 8;  // with fewer, the whole product is faster
 constexpr double kBusyShare = 0.9;          // of all threads' time, from which each takes a layer
-constexpr int64_t kMostAtOnce_bytes = int64_t{1} << 30;  // of estimates
+constexpr int64_t kMostAtOnce_bytes = int64_t{1} << 30;
 
 /// Entries by feature, with values in float32.
 struct Survivors {
@@ -200,11 +200,12 @@ bool screening_pays(int64_t tokens, const at::Tensor& weight) {
          weight.size(1) >= kScreenLanes;
 }
 
-int64_t layers_at_once(int64_t layers, int64_t tokens, int64_t features) {
+int64_t layers_at_once(int64_t layers, int64_t tokens, int64_t width, int64_t features) {
   const int64_t threads = threads_here();
   const int64_t rounds = (layers + threads - 1) / threads;
   const double busy = static_cast<double>(layers) / static_cast<double>(rounds * threads);
-  const int64_t bytes = threads * tokens * features * static_cast<int64_t>(sizeof(int32_t));
+  // Estimates, weights in bytes, inputs in panels and in bytes.
+  const int64_t bytes = threads * (4 * tokens * features + features * width + 5 * tokens * width);
   return has_byte_products() && busy >= kBusyShare && bytes <= kMostAtOnce_bytes ? threads : 1;
 }
 

@@ -1,9 +1,9 @@
 // Properties of every row of the registry (transcoders.md 16).
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "architectures/parameter_count.h"
 #include "tests/architectures/staged_step.h"
+#include "tests/support/threads.h"
 
 namespace crossloom::architectures::test {
 namespace {
@@ -60,12 +60,13 @@ TEST_P(Identities, PermutingFeaturesLeavesTheLossUnchanged) {
   EXPECT_NEAR(before.loss, after.loss, 1e-12);
 }
 
-/// Sizes at which the work is split between threads and into panels; layers that two threads may
-/// take side by side.
+/// Sizes at which the work is split between threads and into panels.
 const Sizes kLarge{.tokens = 300, .layers = 3, .width = 200, .features = 1000, .k = 12};
+/// As many layers as two threads may take side by side.
 const Sizes kEven{.tokens = 300, .layers = 4, .width = 200, .features = 1000, .k = 12};
 
 TEST_P(Identities, LayersTogetherProposeWhatEachProposes) {
+  const crossloom::test::Threads two(2);
   const auto transcoder = random_transcoder(GetParam().name, kEven, at::kFloat);
   const auto x = random_rows(kEven, at::kFloat, 5);
   const auto together = transcoder->propose_all(x, Watch::kGradients);
@@ -78,35 +79,46 @@ TEST_P(Identities, LayersTogetherProposeWhatEachProposes) {
   }
 }
 
+StepResult step_with_threads(int count, const Transcoder& transcoder,
+                             const std::vector<at::Tensor>& x, const std::vector<at::Tensor>& y) {
+  const crossloom::test::Threads these(count);
+  return staged_step(transcoder, x, y);
+}
+
+void expect_same_bits(const StepResult& one, const StepResult& two) {
+  EXPECT_EQ(one.loss, two.loss);
+  for (size_t l = 0; l < one.codes.size(); ++l) {
+    EXPECT_TRUE(same_bits(one.codes[l].value, two.codes[l].value));
+    EXPECT_TRUE(same_bits(one.y_hat[l], two.y_hat[l]));
+    EXPECT_TRUE(same_bits(one.value_grad[l], two.value_grad[l]));
+  }
+  for (size_t p = 0; p < one.gradients.size(); ++p) {
+    EXPECT_TRUE(same_bits(one.gradients[p], two.gradients[p]));
+  }
+}
+
+void expect_equal_but_for(double rounding, const StepResult& one, const StepResult& two) {
+  EXPECT_NEAR(one.loss, two.loss, rounding * one.loss);
+  for (size_t p = 0; p < one.gradients.size(); ++p) {
+    const double scale = one.gradients[p].abs().max().item<double>();
+    EXPECT_LE(distance(one.gradients[p], two.gradients[p]), rounding * scale);
+  }
+}
+
 TEST_P(Identities, TwoThreadsGiveTheBitsOfOne) {
-  for (const auto type : {at::kFloat, at::kDouble}) {
-    const auto transcoder = random_transcoder(GetParam().name, kEven, type);
-    const auto x = random_rows(kEven, type, 5);
-    const auto y = random_rows(kEven, type, 6);
-    const int threads = at::get_num_threads();
-    at::set_num_threads(1);
-    const StepResult one = staged_step(*transcoder, x, y);
-    at::set_num_threads(2);
-    const StepResult two = staged_step(*transcoder, x, y);
-    at::set_num_threads(threads);
-    if (!has_fixed_order(GetParam(), *transcoder,
-                         one.codes)) {  // a GEMM's bits depend on its threads
-      const double rounding = type == at::kFloat ? 1e-5 : 1e-13;  // of sums of 1,000 products
-      EXPECT_NEAR(one.loss, two.loss, rounding * one.loss);
-      for (size_t p = 0; p < one.gradients.size(); ++p) {
-        const double scale = one.gradients[p].abs().max().item<double>();
-        EXPECT_LE(distance(one.gradients[p], two.gradients[p]), rounding * scale);
+  for (const Sizes& sizes : {kLarge, kEven}) {
+    for (const auto type : {at::kFloat, at::kDouble}) {
+      const auto transcoder = random_transcoder(GetParam().name, sizes, type);
+      const auto x = random_rows(sizes, type, 5);
+      const auto y = random_rows(sizes, type, 6);
+      const StepResult one = step_with_threads(1, *transcoder, x, y);
+      const StepResult two = step_with_threads(2, *transcoder, x, y);
+      if (has_fixed_order(GetParam(), *transcoder, one.codes)) {
+        expect_same_bits(one, two);
+      } else {  // a GEMM's bits depend on its threads
+        expect_equal_but_for(type == at::kFloat ? 1e-5 : 1e-13, one,
+                             two);  // sums of 1,000 products
       }
-      continue;
-    }
-    EXPECT_EQ(one.loss, two.loss);
-    for (size_t l = 0; l < x.size(); ++l) {
-      EXPECT_TRUE(same_bits(one.codes[l].value, two.codes[l].value));
-      EXPECT_TRUE(same_bits(one.y_hat[l], two.y_hat[l]));
-      EXPECT_TRUE(same_bits(one.value_grad[l], two.value_grad[l]));
-    }
-    for (size_t p = 0; p < one.gradients.size(); ++p) {
-      EXPECT_TRUE(same_bits(one.gradients[p], two.gradients[p]));
     }
   }
 }

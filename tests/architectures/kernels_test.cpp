@@ -12,6 +12,7 @@
 #include "architectures/kernels/reductions.h"
 #include "tests/architectures/kernel_cases.h"
 #include "tests/support/instruction_sets.h"
+#include "tests/support/threads.h"
 
 namespace crossloom::architectures::test {
 namespace {
@@ -91,14 +92,12 @@ TEST_P(Kernels, ColumnSlicesAndThreadsDoNotChangeTheBitsOfADecode) {
     const at::Tensor whole = at::zeros({c.tokens, c.columns}, GetParam());
     const at::Tensor parts = at::zeros_like(whole);
     kernels::run_decode({{whole, {{&codes, table}}}}, way);
-    const int threads = at::get_num_threads();
-    at::set_num_threads(1);
-    for (int64_t begin = 0; begin < c.columns; begin += kernels::kColumnUnit) {
-      kernels::run_decode({{parts.narrow(1, begin, kernels::kColumnUnit),
-                            {{&codes, table.narrow(1, begin, kernels::kColumnUnit)}}}},
-                          way);
+    const crossloom::test::Threads one(1);
+    for (int64_t begin = 0; begin < c.columns; begin += kColumnUnit) {
+      kernels::run_decode(
+          {{parts.narrow(1, begin, kColumnUnit), {{&codes, table.narrow(1, begin, kColumnUnit)}}}},
+          way);
     }
-    at::set_num_threads(threads);
     EXPECT_TRUE(same_bits(whole, parts));
   }
 }

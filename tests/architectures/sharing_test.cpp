@@ -14,21 +14,12 @@
 #include "architectures/kernels/screened_topk.h"
 #include "architectures/topk.h"
 #include "tests/architectures/kernel_cases.h"
+#include "tests/support/threads.h"
 
 namespace crossloom::architectures::test {
 namespace {
 
-/// So many threads while it lives.
-class Threads {
- public:
-  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
-  ~Threads() { at::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
+using crossloom::test::Threads;
 
 TEST(Deal, GivesEveryItemOnce) {
   for (const int threads : {1, 2, 3}) {
@@ -155,21 +146,32 @@ TEST(PassGroups, RefuseTablesOfSeveralTypes) {
 
 TEST(LayersAtOnce, AreAsManyAsThreadsWhereThatBusiesAll) {
   if (!kernels::has_byte_products()) {
-    EXPECT_EQ(kernels::layers_at_once(30, 1024, 2304), 1);
+    EXPECT_EQ(kernels::layers_at_once(30, 1024, 576, 2304), 1);
     GTEST_SKIP() << "no AVX-512 VNNI: layers are not screened";
   }
   const Threads two(2);
-  EXPECT_EQ(kernels::layers_at_once(30, 1024, 2304), 2);
-  EXPECT_EQ(kernels::layers_at_once(3, 1024, 2304), 1);  // one thread idle in round 2
-  EXPECT_EQ(kernels::layers_at_once(1, 1024, 2304), 1);
-  EXPECT_EQ(kernels::layers_at_once(30, 4096, int64_t{1} << 17), 1);  // 2 GiB of estimates each
+  EXPECT_EQ(kernels::layers_at_once(30, 1024, 576, 2304), 2);
+  EXPECT_EQ(kernels::layers_at_once(3, 1024, 576, 2304), 1);  // one thread idle in round 2
+  EXPECT_EQ(kernels::layers_at_once(1, 1024, 576, 2304), 1);
+  EXPECT_EQ(kernels::layers_at_once(30, 4096, 576, int64_t{1} << 17),
+            1);  // 2 GiB of estimates each
   const Threads one(1);
-  EXPECT_EQ(kernels::layers_at_once(30, 1024, 2304), 1);
+  EXPECT_EQ(kernels::layers_at_once(30, 1024, 576, 2304), 1);
 }
 
+/// A fixture of its own: without byte products layers go one after another.
+class LayersSideBySide : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!kernels::has_byte_products()) {
+      GTEST_SKIP() << "no AVX-512 VNNI: layers are not screened";
+    }
+  }
+  const Threads two_{2};
+};
+
 /// One layer of four is refused by the screen and goes through its whole product.
-TEST(LayersAtOnce, GoWithoutTheScreenWhereItRefuses) {
-  const Threads two(2);
+TEST_F(LayersSideBySide, GoWithoutTheScreenWhereItRefuses) {
   std::vector<EncoderProduct> layers;
   for (uint64_t l = 0; l < 4; ++l) {
     layers.push_back({.x = random_tensor({80, 64}, at::kFloat, 10 + l),
@@ -193,8 +195,7 @@ TEST(LayersAtOnce, GoWithoutTheScreenWhereItRefuses) {
 }
 
 /// Whatever a layer's input holds is said of that layer.
-TEST(LayersAtOnce, NameTheLayerThatIsNotFinite) {
-  const Threads two(2);
+TEST_F(LayersSideBySide, NameTheLayerThatIsNotFinite) {
   std::vector<EncoderProduct> layers;
   for (uint64_t l = 0; l < 4; ++l) {
     layers.push_back({.x = random_tensor({80, 64}, at::kFloat, 10 + l),
