@@ -125,8 +125,8 @@ std::vector<std::pair<std::string, double>> FastStep::stages(const StepInputs& i
   std::vector<at::Tensor> y_hat;
   std::vector<at::Tensor> y_grad(static_cast<size_t>(layers));
   architectures::CodeGradients value_grad;
-  auto& sink = step_->applying();
-  sink.start_step(step, options_.adam.learning_rate, options_.adam.learning_rate);
+  step_->updates().start_step(step, options_.adam.learning_rate, options_.adam.learning_rate, 1.0);
+  trainer::ApplyingSink sink(step_->updates());
   std::vector<std::pair<std::string, double>> stages;
   const auto time = [&](const char* name, const std::function<void(int64_t, size_t)>& body) {
     stages.emplace_back(name, seconds_of([&] {

@@ -44,13 +44,17 @@ Kernel decode_kernel(const StepShape& shape) {
 }
 
 Kernel adam_kernel(const StepShape& shape) {
-  const int64_t count = shape.layers * shape.layers * shape.features * shape.width / 2;
-  const auto adam = std::make_shared<trainer::Adam>(trainer::AdamOptions(), count, at::kFloat);
-  const at::Tensor weights = at::rand({count});
+  const int64_t rows = shape.layers * shape.layers * shape.features / 2;
+  const int64_t count = rows * shape.width;
+  const auto moments = std::make_shared<trainer::Moments>(trainer::Range{0, count}, at::kFloat);
+  const std::shared_ptr<trainer::Application> adam = trainer::exact_application(
+      {"W", at::rand({rows, shape.width})}, 0, *moments, trainer::AdamOptions());
   const at::Tensor gradient = at::rand({count});
-  return {
-      [=, step = int64_t{0}]() mutable { adam->update(weights, gradient, 0, ++step, 1e-6, 1.0); },
-      28e-9 * static_cast<double>(count)};
+  return {[=, step = int64_t{0}]() mutable {
+            adam->start(++step, 1e-6, 1.0);
+            adam->apply_part(moments->own, gradient);
+          },
+          28e-9 * static_cast<double>(count)};
 }
 
 KernelBench measure(const std::string& what, const StepShape& shape, const Kernel& kernel,

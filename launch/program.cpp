@@ -67,15 +67,16 @@ int report(const MpiEnvironment& mpi, const std::string& text, int code) {
 }
 
 std::string out_of_memory(const std::string& got) {
-  return Error("OutOfMemory",
-               {.what = "There is not enough memory",
-                .expected = fmt::format("no more than this machine has: {} available now",
-                                        human_bytes(available_memory_bytes())),
-                .got = got,
-                .where = {},
-                .hint = "Use fewer features; on one rank weights: bfloat16, adam.states: 8bit and "
-                        "adam.clip_norm: 0; or ranks on more machines. --dry-run says what a "
-                        "training needs."})
+  return Error(
+             "OutOfMemory",
+             {.what = "There is not enough memory",
+              .expected = fmt::format("no more than this machine has: {} available now",
+                                      human_bytes(available_memory_bytes())),
+              .got = got,
+              .where = {},
+              .hint = "Use fewer features; weights: bfloat16, adam.states: 8bit and, on one rank, "
+                      "adam.clip_norm: 0; or ranks on more machines. --dry-run says what a "
+                      "training needs."})
       .screen();
 }
 

@@ -33,7 +33,7 @@ void refuse_beyond_memory(const trainer::TrainOptions& options, const data::Shar
              fmt::format("about {}: what this machine has available", human_bytes(available)),
          .got = plan.text(program),
          .where = "memory plan (train --dry-run prints it)",
-         .hint = "Use fewer features; on one rank weights: bfloat16, adam.states: 8bit and "
+         .hint = "Use fewer features; weights: bfloat16, adam.states: 8bit and, on one rank, "
                  "adam.clip_norm: 0; or ranks on more machines; fewer loader.window_blocks for "
                  "the rows."});
   }

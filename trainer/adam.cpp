@@ -1,29 +1,8 @@
 #include "trainer/adam.h"
 
-#include <ATen/Parallel.h>
-
 #include <cmath>
 
-#include "architectures/kernels/dispatch.h"
-
 namespace crossloom::trainer {
-namespace {
-
-constexpr int64_t kElementsPerTask = 1 << 16;
-
-template <typename Real>
-void update_all(const at::Tensor& weights, const at::Tensor& gradient, const at::Tensor& m,
-                const at::Tensor& v, const AdamCoefficients<Real>& c) {
-  auto* w = weights.mutable_data_ptr<Real>();
-  const auto* g = gradient.const_data_ptr<Real>();
-  auto* first = m.mutable_data_ptr<Real>();
-  auto* second = v.mutable_data_ptr<Real>();
-  at::parallel_for(0, weights.numel(), kElementsPerTask, [&](int64_t begin, int64_t end) {
-    adam_stretch(w + begin, g + begin, first + begin, second + begin, end - begin, c);
-  });
-}
-
-}  // namespace
 
 template <typename Real>
 AdamCoefficients<Real> adam_coefficients(const AdamOptions& options, int64_t step,
@@ -42,21 +21,9 @@ AdamCoefficients<Real> adam_coefficients(const AdamOptions& options, int64_t ste
 template AdamCoefficients<float> adam_coefficients(const AdamOptions&, int64_t, double, double);
 template AdamCoefficients<double> adam_coefficients(const AdamOptions&, int64_t, double, double);
 
-Adam::Adam(AdamOptions options, int64_t count, at::ScalarType type)
-    : options_(options),
-      m_(at::zeros({count}, at::TensorOptions(type))),
-      v_(at::zeros({count}, at::TensorOptions(type))) {}
-
-void Adam::update(const at::Tensor& weights, const at::Tensor& gradient, int64_t begin,
-                  int64_t step, double learning_rate, double gradient_scale) {
-  const int64_t count = weights.size(0);
-  check_shape(gradient, {count}, "gradient");
-  CROSSLOOM_CHECK(begin >= 0 && begin + count <= m_.size(0), "elements [{}, {}) of {}", begin,
-                  begin + count, m_.size(0));
-  architectures::kernels::dispatch_real(weights.scalar_type(), [&](auto real) {
-    update_all(weights, gradient, m_.narrow(0, begin, count), v_.narrow(0, begin, count),
-               adam_coefficients<decltype(real)>(options_, step, learning_rate, gradient_scale));
-  });
-}
+Moments::Moments(const Range& owned, at::ScalarType type)
+    : own(owned),
+      first(at::zeros({owned.count()}, at::TensorOptions(type))),
+      second(at::zeros({owned.count()}, at::TensorOptions(type))) {}
 
 }  // namespace crossloom::trainer

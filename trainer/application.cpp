@@ -23,24 +23,29 @@ std::byte* bytes_at(const at::Tensor& tensor) {
 
 class ExactApplication final : public Application {
  public:
-  ExactApplication(const architectures::Parameter& parameter, int64_t begin, Adam& adam)
+  ExactApplication(const architectures::Parameter& parameter, int64_t first_element,
+                   const Moments& moments, const AdamOptions& options)
       : Application(parameter),
-        adam_(adam),
+        options_(options),
         element_bytes_(parameter.value.element_size()),
+        place_(first_element - moments.own.begin),
         weight_(bytes_at(parameter.value)),
-        m_(bytes_at(adam.first_moment()) + begin * element_bytes_),
-        v_(bytes_at(adam.second_moment()) + begin * element_bytes_) {}
+        m_(bytes_at(moments.first)),
+        v_(bytes_at(moments.second)) {}
 
-  void start(int64_t step, double rate) override {
-    float_ = adam_coefficients<float>(adam_.options(), step, rate, 1.0);
-    double_ = adam_coefficients<double>(adam_.options(), step, rate, 1.0);
+  void start(int64_t step, double rate, double scale) override {
+    float_ = adam_coefficients<float>(options_, step, rate, scale);
+    double_ = adam_coefficients<double>(options_, step, rate, scale);
     forget_squares();
   }
   void expect(int64_t first, int64_t count) override {
-    for (const std::byte* values : {weight_, m_, v_}) {
-      architectures::kernels::prefetch_stretch(values + first * element_bytes_,
+    const auto values = [&](const std::byte* all, int64_t place) {
+      architectures::kernels::prefetch_stretch(all + place * element_bytes_,
                                                count * element_bytes_);
-    }
+    };
+    values(weight_, first);
+    values(m_, place_ + first);
+    values(v_, place_ + first);
   }
 
  protected:
@@ -55,12 +60,16 @@ class ExactApplication final : public Application {
   template <typename Real>
   void update(int64_t first, int64_t count, const Real* gradient,
               const AdamCoefficients<Real>& coefficients) {
-    const auto at = [first](std::byte* values) { return reinterpret_cast<Real*>(values) + first; };
-    adam_stretch(at(weight_), gradient, at(m_), at(v_), count, coefficients);
+    const auto at = [](std::byte* all, int64_t place) {
+      return reinterpret_cast<Real*>(all) + place;
+    };
+    adam_stretch(at(weight_, first), gradient, at(m_, place_ + first), at(v_, place_ + first),
+                 count, coefficients);
   }
 
-  Adam& adam_;
+  AdamOptions options_;
   int64_t element_bytes_;
+  int64_t place_;  // of element 0 in the moments; negative where this rank does not own it
   std::byte* weight_;
   std::byte* m_;
   std::byte* v_;
@@ -87,24 +96,25 @@ class StoredApplication final : public Application {
         first_scales_(scales_of(state.first_scales)),
         second_scales_(scales_of(state.second_scales)) {}
 
-  void start(int64_t step, double rate) override {
+  void start(int64_t step, double rate, double scale) override {
     const auto bits = rng_.bits(static_cast<uint64_t>(step));
-    rates_.emplace(StoredCoefficients{.adam = adam_coefficients<float>(options_, step, rate, 1.0),
+    rates_.emplace(StoredCoefficients{.adam = adam_coefficients<float>(options_, step, rate, scale),
                                       .smallest_second = static_cast<float>(
                                           smallest_second(options_.beta1, options_.beta2)),
                                       .key = (uint64_t{bits[0]} << 32) | bits[1]},
-                   first_ != nullptr);
+                   options_.beta1 > 0.0);
     forget_squares();
   }
   void expect(int64_t first, int64_t count) override {
-    const auto values = [&](const std::byte* all, int64_t bytes) {
+    const auto values = [&](const std::byte* all, int64_t place, int64_t bytes) {
       if (all != nullptr) {
-        architectures::kernels::prefetch_stretch(all + first * bytes, count * bytes);
+        architectures::kernels::prefetch_stretch(all + place * bytes, count * bytes);
       }
     };
-    values(weight_, weight_bytes_);
-    values(first_, moment_bytes_);
-    values(second_, moment_bytes_);
+    const int64_t place = state_.place(first);
+    values(weight_, first, weight_bytes_);
+    values(first_, place, moment_bytes_);
+    values(second_, place, moment_bytes_);
     const int64_t block = state_.block(first);
     const int64_t blocks = (count + kStateBlock - 1) / kStateBlock;
     for (const float* scales : {first_scales_, second_scales_}) {
@@ -116,13 +126,14 @@ class StoredApplication final : public Application {
 
  protected:
   void apply(int64_t first, int64_t count, const float* gradient) override {
+    const int64_t place = state_.place(first);
     const int64_t block = state_.block(first);
     const auto scales = [block](float* all) { return all == nullptr ? nullptr : all + block; };
     const StoredStretch stretch{
         .weights = weight_ + first * weight_bytes_,
         .weight_type = weight_type_,
-        .first = first_ == nullptr ? nullptr : first_ + first * moment_bytes_,
-        .second = second_ + first * moment_bytes_,
+        .first = first_ == nullptr ? nullptr : first_ + place * moment_bytes_,
+        .second = second_ + place * moment_bytes_,
         .state_type = state_.type,
         .first_scales = scales(first_scales_),
         .second_scales = scales(second_scales_)};
@@ -186,6 +197,24 @@ void Application::finish() {
   gathers_ = false;
 }
 
+void Application::apply_part(const Range& part, const at::Tensor& gradient) {
+  constexpr int64_t kElementsPerTask = 1 << 14;
+  check_shape(gradient, {part.count()}, "gradient");
+  const int64_t row = parameter_.value.size(-1);
+  const int64_t rows_per_task = (kElementsPerTask + row - 1) / row;
+  const int64_t first_row = part.begin / row;
+  const int64_t end_row = (part.end + row - 1) / row;
+  architectures::kernels::dispatch_real(gradient.scalar_type(), [&](auto real) {
+    const auto* g = gradient.const_data_ptr<decltype(real)>();
+    at::parallel_for(first_row, end_row, rows_per_task, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const Range stretch = overlap(part, {i * row, (i + 1) * row});
+        apply(stretch.begin, stretch.count(), g + (stretch.begin - part.begin));
+      }
+    });
+  });
+}
+
 double Application::squares() const {
   return std::accumulate(feature_squares_.begin(), feature_squares_.end(), 0.0);
 }
@@ -209,8 +238,9 @@ void Application::take(int64_t first, int64_t count, const double* gradient) {
 }
 
 std::unique_ptr<Application> exact_application(const architectures::Parameter& parameter,
-                                               int64_t begin, Adam& adam) {
-  return std::make_unique<ExactApplication>(parameter, begin, adam);
+                                               int64_t first_element, const Moments& moments,
+                                               const AdamOptions& options) {
+  return std::make_unique<ExactApplication>(parameter, first_element, moments, options);
 }
 
 std::unique_ptr<Application> stored_application(const architectures::Parameter& parameter,

@@ -1,5 +1,6 @@
-// One parameter's part of an apply-now step: takes stretches of its gradient and updates them at
-// once, or gathers a gradient first where a stage cannot deliver stretches.
+// One parameter's update: stretches of its gradient are applied as they come, or a gradient gathers
+// first where a stage cannot deliver stretches; or what a rank owns is applied from a vector, where
+// gradients came together before.
 #pragma once
 
 #include <memory>
@@ -15,8 +16,8 @@ class Application : public architectures::GradientStretches {
  public:
   explicit Application(const architectures::Parameter& parameter);
 
-  /// Before the backward stages of a step with this parameter's learning rate.
-  virtual void start(int64_t step, double rate) = 0;
+  /// Before what a step applies, with this parameter's learning rate. `scale` > 0, of gradients.
+  virtual void start(int64_t step, double rate, double scale) = 0;
 
   const architectures::Parameter& parameter() const { return parameter_; }
   bool gathers() const { return gathers_; }
@@ -24,7 +25,10 @@ class Application : public architectures::GradientStretches {
   at::Tensor gathered();
   /// Applies what has gathered.
   void finish();
-  /// Σ g² of the step; its bits do not depend on threads.
+  /// Applies the gradient of the elements `part`, whole state blocks: [part.count()], not counted
+  /// in squares.
+  void apply_part(const Range& part, const at::Tensor& gradient);
+  /// Σ g² of the stretches a step took and of what gathered; its bits do not depend on threads.
   double squares() const;
 
   void take(int64_t first, int64_t count, const float* gradient) override;
@@ -47,12 +51,13 @@ class Application : public architectures::GradientStretches {
   at::Tensor buffer_;  // only where gradients gather
 };
 
-/// In the parameters' own type, moments in the flat vector from `begin` on.
+/// In the parameters' own type. `first_element`: the parameter's number 0 in the flat vector;
+/// `moments` outlive it.
 std::unique_ptr<Application> exact_application(const architectures::Parameter& parameter,
-                                               int64_t begin, Adam& adam);
+                                               int64_t first_element, const Moments& moments,
+                                               const AdamOptions& options);
 
-/// Weights and moments in few bytes. `first_element`: the parameter's number 0 over all
-/// parameters; `state` outlives it.
+/// Weights and moments in few bytes. `state` outlives it.
 std::unique_ptr<Application> stored_application(const architectures::Parameter& parameter,
                                                 int64_t first_element, const ParameterState& state,
                                                 const AdamOptions& options, uint64_t seed);

@@ -5,8 +5,8 @@
 //   rename to step_<n>, sync the parent, write DONE, sync │ older ones go: DONE first, then the
 //   rest
 //
-// Parameters and moments are one flat vector (flat_buffer.h) without padding; files name the range
-// of it they hold, so that any rank count can resume any checkpoint.
+// Moments are one flat vector (flat_layout.h); files name the range of it they hold
+// (moments_file.h), so that any rank count can resume any checkpoint.
 #pragma once
 
 #include <string>

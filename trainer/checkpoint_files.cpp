@@ -10,6 +10,7 @@
 #include "common/mapped_file.h"
 #include "common/output_file.h"
 #include "common/tensor_file.h"
+#include "trainer/moments_file.h"
 #include "trainer/past_options.h"
 #include "trainer/weights_file.h"
 
@@ -24,44 +25,6 @@ constexpr const char* kConfigFile = "config.yaml";
 
 std::string in(const std::string& folder, const std::string& name) {
   return (fs::path(folder) / name).string();
-}
-
-/// The part of the flat vector [0, total) that this rank owns.
-struct OwnRange {
-  int64_t begin, end, total;
-};
-
-OwnRange own_range(const TrainingState& state) {
-  int64_t total = 0;
-  for (const auto& parameter : state.parameters) {
-    total += parameter.value.numel();
-  }
-  const auto& exchange = state.step.exchange();
-  const int64_t block = state.step.weights().block_size();
-  const int64_t begin = exchange.first_shard() * block;
-  return {std::min(begin, total), std::min(begin + exchange.local_shards() * block, total), total};
-}
-
-std::string optimizer_file(int64_t rank) {
-  return fmt::format("optimizer-{}.safetensors", rank);
-}
-
-void write_optimizer(const std::string& folder, const TrainingState& state, int64_t rank) {
-  if (const auto* states = state.step.states()) {
-    std::vector<TensorToWrite> tensors;
-    for (const auto& [name, tensor] : states->tensors()) {
-      tensors.push_back(to_write(name, tensor));
-    }
-    write_tensor_file(in(folder, optimizer_file(rank)), tensors, {});
-    return;
-  }
-  const OwnRange range = own_range(state);
-  const at::Tensor m = state.step.adam().first_moment().narrow(0, 0, range.end - range.begin);
-  const at::Tensor v = state.step.adam().second_moment().narrow(0, 0, range.end - range.begin);
-  write_tensor_file(in(folder, optimizer_file(rank)), {to_write("m", m), to_write("v", v)},
-                    {{"begin", fmt::format("{}", range.begin)},
-                     {"end", fmt::format("{}", range.end)},
-                     {"total", fmt::format("{}", range.total)}});
 }
 
 Json read_manifest(const std::string& folder) {
@@ -158,52 +121,15 @@ void require_same_options(const std::string& folder, const TrainOptions& options
 }
 
 void copy_tensor(const TensorEntry& entry, const at::Tensor& into, const std::string& where) {
-  if (dtype_of(into) != entry.dtype || into.sizes() != at::IntArrayRef(entry.shape)) {
-    throw DataError({.what = "A checkpoint's tensor does not fit",
-                     .expected = fmt::format("[{}] of {}", fmt::join(into.sizes(), ", "),
-                                             dtype_info(dtype_of(into)).name),
-                     .got = fmt::format("[{}] of {}", fmt::join(entry.shape, ", "),
-                                        dtype_info(entry.dtype).name),
-                     .where = where,
-                     .hint = "Is this a checkpoint of the same run?"});
-  }
+  require_entry(entry, dtype_of(into), into.sizes().vec(), where);
   std::memcpy(into.mutable_data_ptr(), entry.bytes.data(), entry.bytes.size());
-}
-
-int64_t metadata_number(const TensorFile& file, const char* key) {
-  const auto found = file.metadata().find(key);
-  if (found == file.metadata().end() || found->second.empty() ||
-      found->second.find_first_not_of("0123456789") != std::string::npos) {
-    fail_json_field(key, "a whole number", "something else", file.source());
-  }
-  return std::stoll(found->second);
-}
-
-/// Copies what `file` holds of [range.begin, range.end) into the moments.
-void read_overlap(const TensorFile& file, const OwnRange& range, const TrainingState& state) {
-  const int64_t begin = metadata_number(file, "begin");
-  const int64_t from = std::max(begin, range.begin);
-  const int64_t to = std::min(metadata_number(file, "end"), range.end);
-  if (from >= to) {
-    return;
-  }
-  const auto copy = [&](const char* name, const at::Tensor& moment) {
-    const int64_t width_bytes = moment.element_size();
-    const auto bytes =
-        file.at(name).bytes.subspan(static_cast<size_t>((from - begin) * width_bytes),
-                                    static_cast<size_t>((to - from) * width_bytes));
-    std::memcpy(static_cast<char*>(moment.mutable_data_ptr()) + (from - range.begin) * width_bytes,
-                bytes.data(), bytes.size());
-  };
-  copy("m", state.step.adam().first_moment());
-  copy("v", state.step.adam().second_moment());
 }
 
 }  // namespace
 
 void write_rank_files(const std::string& folder, const TrainingState& state,
                       Communicator& communicator) {
-  write_optimizer(folder, state, communicator.rank());
+  write_moments_file(in(folder, moments_file(communicator.rank())), state.step);
   if (communicator.rank() == 0) {
     write_weights_file(folder, {state.parameters, state.normalizer, state.target_means,
                                 state.options.transcoder, state.options.loader,
@@ -222,7 +148,9 @@ double expected_checkpoint_bytes(const TrainingState& state) {
     bytes += static_cast<double>(parameter.value.nbytes());
   }
   const auto* states = state.step.states();
-  return states != nullptr ? bytes + static_cast<double>(states->bytes()) : 3.0 * bytes;
+  return states == nullptr ? 3.0 * bytes
+                           : bytes + static_cast<double>(states->bytes()) *
+                                         state.step.exchange().communicator().size();
 }
 
 Json make_manifest(const std::string& folder, int64_t step, const TrainingState& state,
@@ -237,7 +165,7 @@ Json make_manifest(const std::string& folder, int64_t step, const TrainingState&
   add(kFeaturesFile);
   add(kConfigFile);
   for (int r = 0; r < communicator.size(); ++r) {
-    add(optimizer_file(r));
+    add(moments_file(r));
   }
   return {{"format", "crossloom-checkpoint"},
           {"version", kFormatVersion},
@@ -281,17 +209,9 @@ void read_state_files(const std::string& folder, const TrainingState& state) {
   const TensorFile features(in(folder, kFeaturesFile));
   copy_tensor(features.at("density"), state.density.density(), features.source());
   copy_tensor(features.at("tokens_seen"), state.density.seen(), features.source());
-  if (const auto* states = state.step.states()) {
-    const TensorFile file(in(folder, optimizer_file(0)));
-    for (const auto& [name, tensor] : states->tensors()) {
-      copy_tensor(file.at(name), tensor, fmt::format("{}, {}", file.source(), name));
-    }
-    return;
-  }
   const auto writers = json_field<int64_t>(read_manifest(folder), "ranks", folder);
-  const OwnRange range = own_range(state);
   for (int64_t r = 0; r < writers; ++r) {
-    read_overlap(TensorFile(in(folder, optimizer_file(r))), range, state);
+    read_moments_file(in(folder, moments_file(r)), state.step);
   }
 }
 

@@ -3,7 +3,7 @@
 // The token axis is cut into S virtual shards (S = R in the default mode; fixed, independent of R,
 // in the deterministic mode); rank r holds shards r·S/R …. Every reduction adds the S partial
 // results in shard order 0 … S−1, so the arithmetic does not know R (distributed.md 6.2). The same
-// S cuts the flat parameter vector into blocks, of which rank r owns r·S/R ….
+// S cuts the flat parameter vector into blocks (flat_layout.h), of which rank r owns r·S/R ….
 #pragma once
 
 #include <span>
@@ -31,20 +31,30 @@ class Exchange {
   /// partials: this rank's shards, [S/R] rows of n doubles → total over all S in shard order, [n].
   std::vector<double> ordered_sum(std::span<const double> partials, int64_t n) const;
 
-  /// partials[j]: flat gradient of local shard j → gradient of this rank's own blocks,
-  /// [S/R · block_size], added in shard order. It replaces those blocks in partials[0]; whatever
-  /// else the partials held is then worth nothing.
+  /// What rank r owns of the flat vector; without r, what this one does.
+  Range owned(const FlatLayout& layout, int64_t r) const {
+    return layout.block_range(r * local_shards(), local_shards());
+  }
+  Range owned(const FlatLayout& layout) const { return owned(layout, communicator_.rank()); }
+
+  /// partials[j]: flat gradient of local shard j → gradient of what this rank owns, added in shard
+  /// order. It replaces that part of partials[0]; whatever else the partials held is then worth
+  /// nothing.
   at::Tensor reduce_to_owners(const std::vector<FlatBuffer>& partials);
 
-  /// Every rank's own blocks become known to all: in place over the whole flat vector.
-  void gather_from_owners(FlatBuffer& weights) const;
+  /// What every rank owns becomes known to all, in place.
+  void gather_from_owners(const std::vector<architectures::Parameter>& parameters,
+                          const FlatLayout& layout) const;
 
  private:
+  /// Each local shard's pieces to their owners; those of this rank's piece into received_.
+  void exchange_pieces(const std::vector<FlatBuffer>& partials, const std::vector<Range>& pieces);
+
   Communicator& communicator_;
   int64_t shards_;
   int64_t travelling_;
-  at::Tensor sent_;      // [R · n] of one shard's gradient, n elements for each owner
-  at::Tensor received_;  // [S/R, R · n]
+  at::Tensor sent_;      // [R · n] of one shard's gradient, up to n elements for each owner
+  at::Tensor received_;  // [S/R, R · n]: up to n elements from each rank, end to end
 };
 
 }  // namespace crossloom::trainer

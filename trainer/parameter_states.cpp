@@ -8,22 +8,23 @@ Stored stored_type(const std::string& states) {
 }
 
 ParameterStates::ParameterStates(const std::vector<architectures::Parameter>& parameters,
+                                 const FlatLayout& layout, const Range& own,
                                  const AdamOptions& options) {
   const Stored wanted = stored_type(options.states);
-  for (const auto& parameter : parameters) {
-    const at::Tensor& value = parameter.value;
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    const at::Tensor& value = parameters[p].value;
     ParameterState state;
     state.type = value.dim() > 1 ? wanted : Stored::kFloat;
+    state.part = layout.part(p, own);
     state.row = value.size(-1);
     const auto moment = [&](at::ScalarType byte) {
-      return at::zeros({value.numel()}, state.type == Stored::kByte   ? byte
-                                        : state.type == Stored::kHalf ? at::kBFloat16
-                                                                      : at::kFloat);
+      return at::zeros({state.part.count()}, state.type == Stored::kByte   ? byte
+                                             : state.type == Stored::kHalf ? at::kBFloat16
+                                                                           : at::kFloat);
     };
     const auto scales = [&] {
-      return state.type == Stored::kByte
-                 ? at::zeros({value.numel() / state.row * state.blocks_per_row()}, at::kFloat)
-                 : at::Tensor();
+      return state.type == Stored::kByte ? at::zeros({state.block(state.part.end)}, at::kFloat)
+                                         : at::Tensor();
     };
     if (options.beta1 > 0.0) {
       state.first = moment(at::kChar);
@@ -31,7 +32,7 @@ ParameterStates::ParameterStates(const std::vector<architectures::Parameter>& pa
     }
     state.second = moment(at::kByte);
     state.second_scales = scales();
-    names_.push_back(parameter.name);
+    names_.push_back(parameters[p].name);
     states_.push_back(std::move(state));
   }
 }

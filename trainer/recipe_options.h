@@ -33,10 +33,7 @@ struct AdamOptions : Options {
     v.field("decay_share", decay_share, "share of the remaining steps, at the end, that decay");
     v.field("final_rate", final_rate, "rate after the last step, relative to the peak");
     v.field("clip_norm", clip_norm, "largest global gradient norm; 0: no clipping");
-    v.field(
-        "states", states,
-        "moments: full (as dtype), bfloat16 or 8bit, rounded stochastically; fewer bytes need one "
-        "rank and no clipping");
+    v.field("states", states, "moments: full (as dtype), bfloat16 or 8bit, rounded stochastically");
   }
 };
 

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "architectures/losses.h"
-#include "common/process_memory.h"
 #include "trainer/batch_bar.h"
 #include "trainer/gradient_sink.h"
 #include "trainer/schedule.h"
@@ -14,6 +13,10 @@ namespace {
 
 /// Weight of the newest bar in a BatchTopK threshold's moving average.
 constexpr double kThresholdMemory = 0.1;
+
+/// Few-byte updates count in units of a gradient's scale (StoredRates), whose square must be a
+/// float32; what is clipped harder than this is scaled before.
+constexpr double kLeastScale = 1e-12;
 
 int64_t shard_count(const TrainOptions& options, const Communicator& communicator) {
   return options.deterministic ? options.virtual_shards : communicator.size();
@@ -27,6 +30,7 @@ Step::Step(architectures::Transcoder& transcoder, const data::Normalizer& normal
       normalizer_(normalizer),
       options_(options),
       exchange_(communicator, shard_count(options, communicator)),
+      layout_(transcoder.parameters(), exchange_.shards()),
       prefixes_(matryoshka_prefixes(options)),
       guard_(options) {
   const auto& shape = transcoder.shape();
@@ -35,45 +39,32 @@ Step::Step(architectures::Transcoder& transcoder, const data::Normalizer& normal
                          at::TensorOptions(transcoder.type()));
   }
   fired_ = at::zeros({shape.layers, shape.features}, at::TensorOptions(at::kLong));
-  if (stores_few_bytes(options)) {
-    keep_few_bytes();
-  } else {
-    keep_flat();
-  }
-}
-
-void Step::keep_few_bytes() {
-  const auto& parameters = transcoder_.parameters();
-  states_.emplace(parameters, options_.adam);
-  std::vector<std::unique_ptr<Application>> applications;
-  int64_t element = 0;
-  for (size_t p = 0; p < parameters.size(); ++p) {
-    applications.push_back(stored_application(parameters[p], element, states_->of(p), options_.adam,
-                                              static_cast<uint64_t>(options_.transcoder.seed)));
-    element += parameters[p].value.numel();
-  }
-  applying_.emplace(std::move(applications));
-}
-
-void Step::keep_flat() {
-  const auto& parameters = transcoder_.parameters();
-  weights_.emplace(parameters, exchange_.shards());
-  adopt_parameters(parameters, *weights_);
-  return_freed_memory();  // of the parameters' first places
-  adam_.emplace(options_.adam, exchange_.local_shards() * weights_->block_size(),
-                weights_->whole().scalar_type());
-  if (options_.adam.clip_norm > 0.0 || exchange_.shards() > 1) {
+  updates_.emplace(make_updates());
+  if (options.adam.clip_norm > 0.0 || exchange_.shards() > 1) {
     for (int64_t j = 0; j < exchange_.local_shards(); ++j) {
-      gradients_.emplace_back(parameters, exchange_.shards());
+      gradients_.emplace_back(transcoder.parameters(), layout_);
     }
-    return;
+  }
+}
+
+Updates Step::make_updates() {
+  const auto& parameters = transcoder_.parameters();
+  const AdamOptions& adam = options_.adam;
+  const bool few_bytes = stores_few_bytes(options_);
+  if (few_bytes) {
+    states_.emplace(parameters, layout_, owned(), adam);
+  } else {
+    moments_.emplace(owned(), transcoder_.type());
   }
   std::vector<std::unique_ptr<Application>> applications;
   for (size_t p = 0; p < parameters.size(); ++p) {
-    const int64_t begin = weights_->view(p).storage_offset() - weights_->whole().storage_offset();
-    applications.push_back(exact_application(parameters[p], begin, *adam_));
+    const int64_t first_element = layout_.parameter(p).begin;
+    applications.push_back(
+        few_bytes ? stored_application(parameters[p], first_element, states_->of(p), adam,
+                                       static_cast<uint64_t>(options_.transcoder.seed))
+                  : exact_application(parameters[p], first_element, *moments_, adam));
   }
-  applying_.emplace(std::move(applications));
+  return Updates(std::move(applications));
 }
 
 void Step::load(const data::Batch& batch) {
@@ -154,32 +145,21 @@ void Step::collect(const StepTerms& terms, const std::vector<double>& energies) 
 double Step::global_norm(const at::Tensor& own_gradient) const {
   std::vector<double> squares;
   for (int64_t b = 0; b < exchange_.local_shards(); ++b) {
+    const Range block = layout_.block_range(exchange_.first_shard() + b);
     squares.push_back(
-        squared_sum(own_gradient.narrow(0, b * weights_->block_size(), weights_->block_size())));
+        squared_sum(own_gradient.narrow(0, block.begin - owned().begin, block.count())));
   }
   return std::sqrt(exchange_.ordered_sum(squares, 1)[0]);
 }
 
-void Step::update(const at::Tensor& own_gradient, int64_t step) {
+double Step::clip_scale() const {
   const double clip = options_.adam.clip_norm;
-  const double scale =
-      clip > 0.0 && result_.gradient_norm > clip ? clip / result_.gradient_norm : 1.0;
-  const int64_t own_begin = exchange_.first_shard() * weights_->block_size();
-  const int64_t own_end = own_begin + own_gradient.size(0);
-  for (const auto& stretch : weights_->stretches()) {
-    const int64_t begin = std::max(stretch.begin, own_begin);
-    const int64_t end = std::min(stretch.end, own_end);
-    if (begin >= end) {
-      continue;
-    }
-    const double rate = stretch.training == architectures::Training::kThreshold
-                            ? result_.learning_rate * options_.adam.threshold_rate
-                            : result_.learning_rate;
-    adam_->update(weights_->whole().narrow(0, begin, end - begin),
-                  own_gradient.narrow(0, begin - own_begin, end - begin), begin - own_begin, step,
-                  rate, scale);
-  }
-  exchange_.gather_from_owners(*weights_);
+  return clip > 0.0 && result_.gradient_norm > clip ? clip / result_.gradient_norm : 1.0;
+}
+
+void Step::start_updates(int64_t step, double scale) {
+  updates_->start_step(step, result_.learning_rate,
+                       result_.learning_rate * options_.adam.threshold_rate, scale);
 }
 
 void Step::store_thresholds(const std::vector<double>& bars, int64_t step) {
@@ -231,11 +211,11 @@ void Step::backward_and_apply(const StepTerms& terms, const std::vector<double>&
   collect(terms, energies);  // without the terms that backward adds
   result_.gradient_norm = 0.0;
   guard_.check(result_, step);
-  applying_->start_step(step, result_.learning_rate,
-                        result_.learning_rate * options_.adam.threshold_rate);
-  shards_.front().backward(transcoder_, terms, *applying_);
+  start_updates(step, 1.0);
+  ApplyingSink sink(*updates_);
+  shards_.front().backward(transcoder_, terms, sink);
   collect(terms, energies);
-  result_.gradient_norm = applying_->gradient_norm();
+  result_.gradient_norm = updates_->gradient_norm();
   guard_.check_finite(result_, step);
 }
 
@@ -250,7 +230,14 @@ void Step::backward_and_update(const StepTerms& terms, const std::vector<double>
   const at::Tensor own = exchange_.reduce_to_owners(gradients_);
   result_.gradient_norm = global_norm(own);
   guard_.check(result_, step);
-  update(own, step);
+  double scale = clip_scale();
+  if (scale < kLeastScale) {
+    own.mul_(scale);
+    scale = 1.0;
+  }
+  start_updates(step, scale);
+  updates_->apply(layout_, owned(), own);
+  exchange_.gather_from_owners(transcoder_.parameters(), layout_);
 }
 
 StepResult Step::run(const data::Batch& batch, int64_t step, const at::Tensor& dead) {
@@ -264,7 +251,7 @@ StepResult Step::run(const data::Batch& batch, int64_t step, const at::Tensor& d
   const auto energies =
       centred_energies([](const TokenShard& shard, size_t l) { return shard.targets()[l]; });
   const StepTerms terms = forward(dead, step, energies);
-  if (applying_) {
+  if (gradients_.empty()) {
     backward_and_apply(terms, energies, step);
   } else {
     backward_and_update(terms, energies, step);

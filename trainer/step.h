@@ -17,7 +17,6 @@
 #include "architectures/transcoder.h"
 #include "data/batch.h"
 #include "data/normalizer.h"
-#include "trainer/adam.h"
 #include "trainer/applying_sink.h"
 #include "trainer/exchange.h"
 #include "trainer/guard.h"
@@ -52,18 +51,18 @@ class Step {
   const StepResult& result() const { return result_; }
   /// How often each feature was active in the last step, over all ranks: int64 [L, F].
   const at::Tensor& fired() const { return fired_; }
-  /// The flat weights and their moments; not where those are stored in few bytes.
-  FlatBuffer& weights() { return weights_.value(); }
-  Adam& adam() { return adam_.value(); }
-  /// Moments in few bytes; null: flat ones.
-  ParameterStates* states() { return states_ ? &*states_ : nullptr; }
-  /// Where gradients are applied as they come.
-  ApplyingSink& applying() { return applying_.value(); }
+  /// Exact moments of what this rank owns; not where they are stored in few bytes.
+  const Moments& moments() const { return moments_.value(); }
+  /// Moments in few bytes; null: exact ones.
+  const ParameterStates* states() const { return states_ ? &*states_ : nullptr; }
+  const FlatLayout& layout() const { return layout_; }
+  /// What this rank owns of the flat vector.
+  Range owned() const { return exchange_.owned(layout_); }
+  Updates& updates() { return updates_.value(); }
   const Exchange& exchange() const { return exchange_; }
 
  private:
-  void keep_few_bytes();
-  void keep_flat();
+  Updates make_updates();
   void load(const data::Batch& batch);
   /// V_l: Σ_t ‖rows_t − mean‖² over the global batch, rows(shard, layer) [T/S, D].
   template <typename Rows>
@@ -79,19 +78,21 @@ class Step {
   void backward_and_update(const StepTerms& terms, const std::vector<double>& energies,
                            int64_t step);
   double global_norm(const at::Tensor& own_gradient) const;
-  void update(const at::Tensor& own_gradient, int64_t step);
+  /// Of the gradients: what brings their norm down to clip_norm.
+  double clip_scale() const;
+  void start_updates(int64_t step, double scale);
   void store_thresholds(const std::vector<double>& bars, int64_t step);
 
   architectures::Transcoder& transcoder_;
   const data::Normalizer& normalizer_;
   const TrainOptions& options_;
   Exchange exchange_;
-  std::optional<FlatBuffer> weights_;
+  FlatLayout layout_;
   std::vector<FlatBuffer> gradients_;  // [S/R]; none where they are applied as they come
   std::vector<TokenShard> shards_;     // [S/R]
-  std::optional<Adam> adam_;           // of this rank's own blocks
+  std::optional<Moments> moments_;
   std::optional<ParameterStates> states_;
-  std::optional<ApplyingSink> applying_;
+  std::optional<Updates> updates_;
   std::vector<int64_t> prefixes_;  // nested groups below the whole
   Guard guard_;
   at::Tensor fired_;  // int64 [L, F]

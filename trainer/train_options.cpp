@@ -56,23 +56,18 @@ void check_recipe(const TrainOptions& options) {
   require_at_least("start.sample_tokens", options.start.sample_tokens, 2);
 }
 
-/// Few bytes are for steps that apply gradients as they come (applying_sink.h).
-void check_few_bytes(const TrainOptions& options, int ranks) {
+void check_few_bytes(const TrainOptions& options) {
   require_one_of("weights", options.weights, {"full", "bfloat16"});
   require_one_of("adam.states", options.adam.states, {"full", "bfloat16", "8bit"});
   if (!stores_few_bytes(options)) {
     return;
   }
-  const bool clips = options.adam.clip_norm > 0.0;
-  if (clips || ranks > 1 || options.deterministic || options.dtype != "float32") {
-    throw ConfigError(
-        {.what = "Weights or moments in few bytes do not fit the other options",
-         .expected = "dtype float32, one rank, deterministic: false, adam.clip_norm: 0",
-         .got = fmt::format("dtype {}, {} ranks, deterministic: {}, adam.clip_norm: {}",
-                            options.dtype, ranks, options.deterministic, options.adam.clip_norm),
-         .where = options.weights == "full" ? "adam.states" : "weights",
-         .hint = "Gradients are then applied where they are made: no norm of all of them is known "
-                 "before, and ranks would have to exchange them."});
+  if (options.dtype != "float32") {
+    throw ConfigError({.what = "Weights or moments in few bytes are for float32 runs",
+                       .expected = "dtype: float32",
+                       .got = options.dtype,
+                       .where = "dtype",
+                       .hint = "Take dtype: float32, or weights: full and adam.states: full."});
   }
   const double beta1 = options.adam.beta1;
   if (options.adam.states == "8bit" && beta1 * beta1 >= options.adam.beta2) {
@@ -108,7 +103,7 @@ void check_train_options(const TrainOptions& options, int ranks) {
   require_range("adam.clip_norm", options.adam.clip_norm, 0.0, 1e30);
   check_recipe(options);
   check_schedules(options);
-  check_few_bytes(options, ranks);
+  check_few_bytes(options);
   const int64_t parts = options.deterministic ? options.virtual_shards : ranks;
   if (options.loader.batch_tokens % parts != 0 || parts % ranks != 0) {
     throw ConfigError(

@@ -55,10 +55,8 @@ struct TrainOptions : Options {
     v.group("guard", guard, "when training is stopped");
     v.field("steps", steps, "optimizer steps");
     v.field("dtype", dtype, "float32 or float64: weights, optimizer state and arithmetic");
-    v.field(
-        "weights", weights,
-        "weight matrices: full (as dtype) or bfloat16, rounded stochastically; bfloat16 needs one "
-        "rank and no clipping");
+    v.field("weights", weights,
+            "weight matrices: full (as dtype) or bfloat16, rounded stochastically");
     v.field("deterministic", deterministic, "same bits for any rank count; slower");
     v.field("virtual_shards", virtual_shards, "token shards of the deterministic mode");
     v.field("evaluate_every_steps", evaluate_every_steps,

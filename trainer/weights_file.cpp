@@ -17,6 +17,19 @@ TensorToWrite to_write(const std::string& name, const at::Tensor& tensor) {
   return {name, dtype_of(tensor), tensor.sizes().vec(), bytes_of(tensor)};
 }
 
+void require_entry(const TensorEntry& entry, DType type, const std::vector<int64_t>& shape,
+                   const std::string& where) {
+  if (type != entry.dtype || shape != entry.shape) {
+    throw DataError(
+        {.what = "A checkpoint's tensor does not fit",
+         .expected = fmt::format("[{}] of {}", fmt::join(shape, ", "), dtype_info(type).name),
+         .got =
+             fmt::format("[{}] of {}", fmt::join(entry.shape, ", "), dtype_info(entry.dtype).name),
+         .where = where,
+         .hint = "Is this a checkpoint of the same run?"});
+  }
+}
+
 Json identity_json(const architectures::TranscoderShape& shape, const data::ShardIdentity& shards,
                    const std::string& cache) {
   return {{"model", shards.model},

@@ -19,6 +19,10 @@ inline constexpr const char* kWeightsFile = "weights.safetensors";
 /// The tensor, contiguous and on the CPU, as an entry of a tensor file; it must outlive the entry.
 TensorToWrite to_write(const std::string& name, const at::Tensor& tensor);
 
+/// Throws DataError unless an entry is of this type and shape; `where` names it.
+void require_entry(const TensorEntry& entry, DType type, const std::vector<int64_t>& shape,
+                   const std::string& where);
+
 struct WeightsFile {
   const std::vector<architectures::Parameter>& parameters;
   const data::Normalizer& normalizer;

@@ -62,16 +62,17 @@ TEST_P(MemoryPlans, AreWithinATenthOfTheMeasuredPeak) {
       << "planned " << planned << " bytes beside " << before << " before the run";
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, MemoryPlans,
-                         ::testing::Values(Case{"clipped", "full", "full", 0.9, 1.0, 0},
-                                           Case{"two_ranks", "full", "full", 0.9, 1.0, 0, 2},
-                                           Case{"applied", "full", "full", 0.9, 0.0, 0},
-                                           Case{"applied_with_auxk", "full", "full", 0.9, 0.0, 8},
-                                           Case{"halves", "bfloat16", "bfloat16", 0.9, 0.0, 0},
-                                           Case{"bytes", "bfloat16", "8bit", 0.9, 0.0, 0},
-                                           Case{"bytes_without_momentum", "bfloat16", "8bit", 0.0,
-                                                0.0, 0}),
-                         [](const auto& runs) { return std::string(runs.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Runs, MemoryPlans,
+    ::testing::Values(Case{"clipped", "full", "full", 0.9, 1.0, 0},
+                      Case{"two_ranks", "full", "full", 0.9, 1.0, 0, 2},
+                      Case{"applied", "full", "full", 0.9, 0.0, 0},
+                      Case{"applied_with_auxk", "full", "full", 0.9, 0.0, 8},
+                      Case{"halves", "bfloat16", "bfloat16", 0.9, 0.0, 0},
+                      Case{"bytes", "bfloat16", "8bit", 0.9, 0.0, 0},
+                      Case{"bytes_without_momentum", "bfloat16", "8bit", 0.0, 0.0, 0},
+                      Case{"bytes_on_two_ranks", "bfloat16", "8bit", 0.9, 1.0, 0, 2}),
+    [](const auto& runs) { return std::string(runs.param.name); });
 
 }  // namespace
 }  // namespace crossloom::trainer

@@ -1,11 +1,12 @@
-// Adam against its formula in float64, the schedule, the flat buffer, the exchange, learning at
-// all.
+// Adam against its formula in float64, the schedule, the flat vector's layout, the exchange,
+// learning at all.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "tests/support/expect_error.h"
 #include "tests/trainer/training_helpers.h"
+#include "trainer/application.h"
 #include "trainer/exchange.h"
 #include "trainer/feature_density.h"
 #include "trainer/schedule.h"
@@ -16,33 +17,72 @@ namespace {
 TEST(Adam, FollowsItsFormula) {
   AdamOptions options;
   options.learning_rate = 0.1;
-  Adam adam(options, 3, at::kDouble);
-  at::Tensor w = at::tensor({1.0, -2.0, 0.5}, at::kDouble);
+  const architectures::Parameter w{"w", at::tensor({1.0, -2.0, 0.5}, at::kDouble)};
+  const Moments moments({0, 3}, at::kDouble);
+  const auto application = exact_application(w, 0, moments, options);
   double want = 1.0, m = 0.0, v = 0.0;
   for (int64_t step = 1; step <= 5; ++step) {
     const double g = 0.3 * static_cast<double>(step) - 1.0;
-    adam.update(w, at::full({3}, g, at::kDouble), 0, step, 0.1, 0.5);
+    application->start(step, 0.1, 0.5);
+    application->apply_part({0, 3}, at::full({3}, g, at::kDouble));
     m = 0.9 * m + 0.1 * (0.5 * g);
     v = 0.999 * v + 0.001 * 0.25 * g * g;
     const double t = static_cast<double>(step);
     want -= 0.1 * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
-    EXPECT_NEAR(w[0].item<double>(), want, 1e-14);
+    EXPECT_NEAR(w.value[0].item<double>(), want, 1e-14);
   }
 }
 
-TEST(Adam, BitsDoNotDependOnSlicing) {
+/// Two owners of a part each against one of all; the second parameter of a vector of 1,010.
+TEST(Adam, BitsDoNotDependOnWhoOwnsWhat) {
   const at::Tensor gradient = at::rand({1000}, at::kFloat);
-  at::Tensor whole = at::ones({1000}, at::kFloat);
-  at::Tensor sliced = whole.clone();
-  Adam all({}, 1000, at::kFloat);
-  Adam first({}, 400, at::kFloat);
-  Adam second({}, 600, at::kFloat);
+  const architectures::Parameter whole{"whole", at::ones({10, 100})};
+  const architectures::Parameter parts{"parts", at::ones({10, 100})};
+  const Moments of_all({0, 1010}, at::kFloat), of_first({0, 464}, at::kFloat),
+      of_second({464, 1010}, at::kFloat);
+  const auto all = exact_application(whole, 10, of_all, {});
+  const auto first = exact_application(parts, 10, of_first, {});
+  const auto second = exact_application(parts, 10, of_second, {});
   for (int64_t step = 1; step <= 3; ++step) {
-    all.update(whole, gradient, 0, step, 0.01, 1.0);
-    first.update(sliced.narrow(0, 0, 400), gradient.narrow(0, 0, 400), 0, step, 0.01, 1.0);
-    second.update(sliced.narrow(0, 400, 600), gradient.narrow(0, 400, 600), 0, step, 0.01, 1.0);
+    all->start(step, 0.01, 1.0);
+    all->apply_part({0, 1000}, gradient);
+    first->start(step, 0.01, 1.0);
+    first->apply_part({0, 454}, gradient.narrow(0, 0, 454));
+    second->start(step, 0.01, 1.0);
+    second->apply_part({454, 1000}, gradient.narrow(0, 454, 546));
   }
-  EXPECT_TRUE(at::equal(whole, sliced));
+  EXPECT_TRUE(at::equal(whole.value, parts.value));
+  EXPECT_LT(whole.value.max().item<float>(), 1.0F);
+}
+
+TEST(FlatLayout, BlocksAreAboutEqualAndBeginWithStateBlocks) {
+  const std::vector<architectures::Parameter> parameters{
+      {"b", at::zeros({70})}, {"W", at::zeros({40, 3, 72})}, {"V", at::zeros({9, 24})}};
+  constexpr int64_t kTotal = 70 + 40 * 3 * 72 + 9 * 24;
+  for (const int64_t blocks : {1, 2, 3, 8, 64}) {
+    const FlatLayout layout(parameters, blocks);
+    EXPECT_EQ(layout.total(), kTotal);
+    EXPECT_EQ(layout.block_range(0, blocks).begin, 0);
+    EXPECT_EQ(layout.block_range(0, blocks).end, kTotal);
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t begin = layout.block_range(b).begin;
+      EXPECT_NEAR(static_cast<double>(begin), double(kTotal * b) / double(blocks), 64.0);
+      EXPECT_LE(begin, layout.block_range(b).end);
+      for (size_t p = 0; p < parameters.size(); ++p) {
+        const Range place = layout.parameter(p);
+        if (place.begin <= begin && begin < place.end) {
+          EXPECT_EQ((begin - place.begin) % parameters[p].value.size(-1) % kStateBlock, 0);
+        }
+      }
+    }
+    int64_t elements = 0;
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      for (int64_t b = 0; b < blocks; ++b) {
+        elements += layout.part(p, layout.block_range(b)).count();
+      }
+    }
+    EXPECT_EQ(elements, kTotal);
+  }
 }
 
 /// Every length up to a few vectors, whatever their width here.
@@ -166,11 +206,16 @@ TEST(Exchange, AddsInShardOrderForAnyRankCount) {
 
 TEST(Exchange, GradientsReachTheirOwnersAddedInShardOrderWhateverTravelsAtATime) {
   constexpr int64_t kShards = 4;
-  const std::vector<architectures::Parameter> parameters{{"w", at::zeros({1000})}};
+  const auto zeros = [] {
+    return std::vector<architectures::Parameter>{{"w", at::zeros({11, 72})},
+                                                 {"b", at::zeros({208})}};
+  };
+  const auto parameters = zeros();
+  const FlatLayout layout(parameters, kShards);
   std::vector<FlatBuffer> partials;  // all S shards'
   for (int64_t s = 0; s < kShards; ++s) {
-    partials.emplace_back(parameters, kShards);
-    partials.back().view(0).copy_(at::linspace(1.0, std::pow(10.0, double(s)), 1000));
+    partials.emplace_back(parameters, layout);
+    partials.back().whole().copy_(at::linspace(1.0, std::pow(10.0, double(s)), 1000));
   }
   at::Tensor expected = partials[0].whole().clone();
   for (int64_t s = 1; s < kShards; ++s) {
@@ -182,15 +227,25 @@ TEST(Exchange, GradientsReachTheirOwnersAddedInShardOrderWhateverTravelsAtATime)
         Exchange exchange(communicator, kShards, travelling);
         std::vector<FlatBuffer> own;
         for (int64_t s = 0; s < exchange.local_shards(); ++s) {
-          own.emplace_back(parameters, kShards);
+          own.emplace_back(parameters, layout);
           own.back().whole().copy_(
               partials[static_cast<size_t>(exchange.first_shard() + s)].whole());
         }
-        FlatBuffer all(parameters, kShards);
         const at::Tensor total = exchange.reduce_to_owners(own);
-        all.whole().narrow(0, communicator.rank() * total.size(0), total.size(0)).copy_(total);
-        exchange.gather_from_owners(all);
-        EXPECT_TRUE(at::equal(all.whole(), expected)) << ranks << " ranks, " << travelling;
+        const Range owned = exchange.owned(layout);
+        EXPECT_TRUE(at::equal(total, expected.narrow(0, owned.begin, owned.count())));
+        const auto gathered = zeros();
+        for (size_t p = 0; p < gathered.size(); ++p) {
+          const Range part = layout.part(p, owned);
+          gathered[p]
+              .value.view(-1)
+              .narrow(0, part.begin, part.count())
+              .copy_(own.front().view(p).view(-1).narrow(0, part.begin, part.count()));
+        }
+        exchange.gather_from_owners(gathered, layout);
+        EXPECT_TRUE(
+            at::equal(at::cat({gathered[0].value.view(-1), gathered[1].value.view(-1)}), expected))
+            << ranks << " ranks, " << travelling;
       });
     }
   }

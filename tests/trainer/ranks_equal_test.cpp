@@ -79,6 +79,17 @@ TEST_P(RanksEqual, RoundingOnlyInTheDefaultMode) {
   }
 }
 
+TEST_P(RanksEqual, BitsInFewBytes) {
+  options_.deterministic = true;
+  options_.weights = "bfloat16";
+  options_.adam.states = "8bit";
+  run_both();
+  if (communicator_->rank() == 0) {
+    EXPECT_EQ(together_.last.loss, alone_.last.loss);
+    EXPECT_TRUE(test::weight_bytes(together_.checkpoint) == test::weight_bytes(alone_.checkpoint));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryRow, RanksEqual,
                          ::testing::ValuesIn(architectures::Registry::instance().names()),
                          [](const auto& row) { return test::test_name(row.param); });

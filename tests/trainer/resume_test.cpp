@@ -101,15 +101,7 @@ void forget_option(const std::string& checkpoint, const std::string& group,
   YAML::Node config = YAML::LoadFile(config_path);
   config[group].remove(name);
   std::ofstream(config_path) << config;
-  const std::string manifest_path = checkpoint + "/manifest.json";
-  Json manifest = Json::parse(std::ifstream(manifest_path));
-  for (Json& file : manifest["files"]) {
-    if (file["name"] == "config.yaml") {
-      file["bytes"] = std::filesystem::file_size(config_path);
-      file["xxh3"] = hex(xxh3_of_file(config_path));
-    }
-  }
-  std::ofstream(manifest_path) << manifest;
+  test::renew_checksum(checkpoint, "config.yaml");
 }
 
 TEST_F(Resume, AnOptionUnknownToTheCheckpointIsWhatTheProgramThenDid) {

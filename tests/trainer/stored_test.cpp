@@ -1,15 +1,12 @@
 // Weights and moments in few bytes: the kernel against float32 Adam, rounding that is unbiased and
-// does not depend on how work is cut, and training runs with it: learning, resuming, threads.
-#include <ATen/Parallel.h>
+// does not depend on how work is cut.
+#include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 
-#include "common/checkpoint_folder.h"
-#include "tests/support/expect_error.h"
 #include "tests/support/instruction_sets.h"
-#include "tests/trainer/training_helpers.h"
+#include "trainer/adam.h"
 #include "trainer/stored_kernels.h"
 
 namespace crossloom::trainer {
@@ -249,113 +246,6 @@ TEST(StoredKernels, WithoutAGradientCodesStayAndMomentsShrink) {
     EXPECT_TRUE(((moved - move).abs() <= 5e-3 * move.abs() + 1e-7).all().item<bool>());
   });
 }
-
-class FewBytes : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    auto data = test::tiny_data();
-    data.width = 72;  // a whole block and a part of one
-    data::write_synthetic_cache(folder_.file("shards"), data);
-    options_ = test::tiny_training(folder_.file("shards"), folder_.file("run"));
-    options_.weights = "bfloat16";
-    options_.adam.states = GetParam();
-    options_.adam.clip_norm = 0.0;
-    options_.adam.learning_rate = 1e-2;
-    options_.steps = 120;
-  }
-  TrainSummary train(const TrainOptions& options) {
-    return test::run_training(options, *make_single_communicator());
-  }
-
-  test::TempFolder folder_;
-  TrainOptions options_;
-};
-
-TEST_P(FewBytes, LearnsAsInFloat32) {
-  for (const char* row : {"clt-topk", "plt-relu", "clt-incremental-topk-skip", "clt-jumprelu"}) {
-    options_.transcoder.architecture = row;
-    options_.output = folder_.file(fmt::format("few_{}", row));
-    const auto few = train(options_);
-    auto full = options_;
-    full.weights = full.adam.states = "full";
-    full.output = folder_.file(fmt::format("full_{}", row));
-    const auto exact = train(full);
-    // Rounding leaves a floor that shows where the exact run has fitted almost all (loss 0.06 of
-    // 3): measured up to 0.025.
-    const double mean_predictor = 3.0;  // one for each layer
-    EXPECT_NEAR(few.last.reconstruction, exact.last.reconstruction,
-                0.008 * mean_predictor + 0.1 * exact.last.reconstruction)
-        << row;
-    EXPECT_LT(few.last.reconstruction, 0.8 * mean_predictor) << row;
-  }
-}
-
-TEST_P(FewBytes, ResumesWithTheSameBitsOnAnyThreadCount) {
-  test::enlarge(options_, folder_.file("large"), 72);
-  options_.checkpoint_every_steps = 3;
-  options_.keep_checkpoints = 9;
-  const auto whole = train(options_);
-  const std::string bytes = test::weight_bytes(whole.checkpoint);
-  std::filesystem::remove_all(folder_.file("run") + "/step_6");
-  const int threads = at::get_num_threads();
-  at::set_num_threads(threads == 1 ? 2 : 1);
-  const auto resumed = train(options_);
-  at::set_num_threads(threads);
-  EXPECT_EQ(resumed.last.loss, whole.last.loss);
-  EXPECT_TRUE(test::weight_bytes(resumed.checkpoint) == bytes);
-  auto other = options_;
-  other.weights = "full";
-  test::expect_error<ConfigError>([&] { train(other); }, {"weights", "bfloat16"});
-}
-
-TEST_P(FewBytes, WithoutAFirstMoment) {
-  options_.adam.beta1 = 0.0;
-  options_.adam.learning_rate = 3e-3;
-  EXPECT_LT(train(options_).last.reconstruction, 2.4);
-}
-
-/// Weights and moments of one parameter, without biases: at most 4.2 bytes with 8-bit moments, 3.2
-/// without a first one. Counted at 10⁷ parameters, since every row of D has the same.
-TEST_P(FewBytes, KeepAsManyBytesPerParameterAsPromised) {
-  const architectures::Parameter matrix{"W", at::zeros({16384, 640}, at::kBFloat16)};
-  const auto bytes_with = [&](double beta1) {
-    auto adam = options_.adam;
-    adam.beta1 = beta1;
-    const ParameterStates states({matrix}, adam);
-    return static_cast<double>(matrix.value.nbytes() + static_cast<size_t>(states.bytes())) /
-           static_cast<double>(matrix.value.numel());
-  };
-  const double moment = GetParam() == "full"       ? 4.0
-                        : GetParam() == "bfloat16" ? 2.0
-                                                   : 1.0 + 4.0 / 64;
-  EXPECT_NEAR(bytes_with(0.9), 2.0 + 2.0 * moment, 1e-12);
-  EXPECT_NEAR(bytes_with(0.0), 2.0 + moment, 1e-12);
-  if (GetParam() == "8bit") {
-    EXPECT_LE(bytes_with(0.9), 4.2);
-    EXPECT_LE(bytes_with(0.0), 3.2);
-  }
-}
-
-TEST_P(FewBytes, EightBitsNeedALowerBoundOfTheSecondMoment) {
-  options_.adam.beta2 = 0.8;  // < 0.9²
-  if (GetParam() == "8bit") {
-    test::expect_error<ConfigError>([&] { train(options_); }, {"8-bit moments", "beta1", "0.8"});
-  } else {
-    EXPECT_NO_THROW(check_train_options(options_, 1));
-  }
-}
-
-TEST_P(FewBytes, NeedsOneRankAndNoClipping) {
-  options_.adam.clip_norm = 1.0;
-  test::expect_error<ConfigError>([&] { train(options_); }, {"few bytes", "clip_norm: 0"});
-  options_.adam.clip_norm = 0.0;
-  test::expect_error<ConfigError>([&] { check_train_options(options_, 2); }, {"one rank"});
-}
-
-INSTANTIATE_TEST_SUITE_P(States, FewBytes, ::testing::Values("full", "bfloat16", "8bit"),
-                         [](const auto& states) {
-                           return states.param == "8bit" ? std::string("bytes") : states.param;
-                         });
 
 }  // namespace
 }  // namespace crossloom::trainer

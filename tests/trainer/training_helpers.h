@@ -1,8 +1,12 @@
 // A small training run on synthetic shards, for the trainer's tests.
 #pragma once
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 
+#include "common/hash.h"
+#include "common/json_file.h"
 #include "common/tensor_file.h"
 #include "data/shard_set.h"
 #include "data/synthetic.h"
@@ -59,6 +63,20 @@ inline std::string weight_bytes(const std::string& checkpoint) {
     all.append(reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size());
   }
   return all;
+}
+
+/// After a test has changed one of a checkpoint's files.
+inline void renew_checksum(const std::string& checkpoint, const std::string& name) {
+  const std::string manifest_path = checkpoint + "/manifest.json";
+  Json manifest = Json::parse(std::ifstream(manifest_path));
+  for (Json& file : manifest["files"]) {
+    if (file["name"] == name) {
+      const std::string path = checkpoint + "/" + name;
+      file["bytes"] = std::filesystem::file_size(path);
+      file["xxh3"] = hex(xxh3_of_file(path));
+    }
+  }
+  std::ofstream(manifest_path) << manifest;
 }
 
 }  // namespace crossloom::test
