@@ -51,8 +51,9 @@ class Activation {
 
   /// θ of every feature, [F]: h ≤ θ is silent. Undefined: 0.
   virtual at::Tensor thresholds(int64_t layer) const;
-  /// As Transcoder::batch_kept and set_kept.
+  /// As Transcoder::batch_kept, set_batch_parts and set_kept.
   virtual int64_t batch_kept() const { return 0; }
+  virtual void set_batch_parts(int64_t /*parts*/) {}
   virtual void set_kept(int64_t k);
   /// One clause for Transcoder::describe, with the options really used.
   virtual std::string describe() const = 0;

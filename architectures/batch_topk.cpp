@@ -1,5 +1,6 @@
 #include "architectures/batch_topk.h"
 
+#include "architectures/kernels/screened_batch_topk.h"
 #include "architectures/row_selection.h"
 #include "architectures/topk.h"
 
@@ -17,6 +18,14 @@ BatchTopK::BatchTopK(int64_t k, const TranscoderShape& shape, at::ScalarType typ
 Candidates BatchTopK::propose(int64_t layer, const at::Tensor& h, int64_t first_feature,
                               Watch /*watch*/) const {
   return positive_rows(layer, h, first_feature);
+}
+
+std::optional<Candidates> BatchTopK::screened(const EncoderProduct& product, Watch watch) const {
+  if (watch == Watch::kNothing) {  // in use: what counts is the threshold
+    return std::nullopt;
+  }
+  return kernels::screened_batch_topk(product.x, product.weight, product.bias,
+                                      k_ * batch_parts_ * product.x.size(0));
 }
 
 LayerCodes BatchTopK::filter(int64_t layer, const Candidates& merged,

@@ -30,6 +30,7 @@ class ComposedTranscoder final : public Transcoder {
   LayerCodes filter(int64_t layer, const Candidates& merged,
                     std::optional<double> bar) const override;
   int64_t batch_kept() const override { return activation_->batch_kept(); }
+  void set_batch_parts(int64_t parts) override { activation_->set_batch_parts(parts); }
   void set_kept(int64_t k) override { activation_->set_kept(k); }
   void decode(const Codes& codes, const std::vector<at::Tensor>& x, ColumnRange columns,
               std::vector<at::Tensor>& y_hat, Part part) const override;

@@ -1,10 +1,8 @@
 #include "architectures/topk.h"
 
-#include <utility>
 #include <vector>
 
 #include "architectures/kernels/best_of_row.h"
-#include "architectures/kernels/ranges.h"
 #include "architectures/kernels/screened_topk.h"
 #include "architectures/row_selection.h"
 #include "common/error.h"
@@ -84,44 +82,9 @@ Candidates TopK::propose(int64_t layer, const at::Tensor& h, int64_t first_featu
   return candidates;
 }
 
-std::optional<Candidates> TopK::screened(const EncoderProduct& product) const {
-  if (!kernels::screening_pays(product.x.size(0), product.weight)) {
-    return std::nullopt;
-  }
-  auto best = kernels::screened_topk(product.x.contiguous(), product.weight, product.bias,
-                                     std::min(k_, product.weight.size(0)));
-  if (best) {
-    best->index.add_(product.first_feature);
-  }
-  return best;
-}
-
-Candidates TopK::propose_from(int64_t layer, const EncoderProduct& product, Watch watch) const {
-  auto candidates = screened(product);
-  return candidates ? std::move(*candidates) : Activation::propose_from(layer, product, watch);
-}
-
-std::vector<Candidates> TopK::propose_all(const std::vector<EncoderProduct>& layers,
-                                          Watch watch) const {
-  if (layers.empty()) {
-    return {};
-  }
-  const EncoderProduct& first = layers.front();
-  if (kernels::layers_at_once(std::ssize(layers), first.x.size(0), first.x.size(1),
-                              first.weight.size(0)) == 1) {
-    return Activation::propose_all(layers, watch);
-  }
-  std::vector<std::optional<Candidates>> found(layers.size());
-  kernels::deal(std::ssize(layers), [&](int64_t layer) {
-    found[static_cast<size_t>(layer)] = screened(layers[static_cast<size_t>(layer)]);
-  });
-  std::vector<Candidates> candidates;
-  for (size_t l = 0; l < layers.size(); ++l) {
-    candidates.push_back(found[l]
-                             ? std::move(*found[l])
-                             : Activation::propose_from(static_cast<int64_t>(l), layers[l], watch));
-  }
-  return candidates;
+std::optional<Candidates> TopK::screened(const EncoderProduct& product, Watch /*watch*/) const {
+  return kernels::screened_topk(product.x, product.weight, product.bias,
+                                std::min(k_, product.weight.size(0)));
 }
 
 LayerCodes TopK::filter(int64_t /*layer*/, const Candidates& merged,

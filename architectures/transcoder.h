@@ -43,7 +43,8 @@ struct Parameter {
   Training training = Training::kTrained;
 };
 
-/// Whether codes must also hold silent entries whose gradient the backward pass needs.
+/// In use, or in training: codes must then also hold silent entries whose gradient the backward
+/// pass needs.
 enum class Watch : uint8_t { kNothing, kGradients };
 
 /// The whole reconstruction, or only what features write: no bias, no skip (AuxK).
@@ -112,6 +113,9 @@ class Transcoder {
                             std::optional<double> bar = std::nullopt) const = 0;
   /// K when the selection is over the whole batch (K·T entries per layer), else 0.
   virtual int64_t batch_kept() const { return 0; }
+  /// Into how many parts of equal size a training batch is cut; 1 at first. Of a selection over the
+  /// batch, candidates with Watch::kGradients hold what the parts' bar may reach.
+  virtual void set_batch_parts(int64_t /*parts*/) {}
   /// K from now on (K annealing). Throws ConfigError when the architecture has none, or K > F.
   virtual void set_kept(int64_t k) = 0;
 

@@ -1,6 +1,5 @@
 #include "common/process_memory.h"
 
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <fstream>
@@ -40,10 +39,6 @@ int64_t page_faults() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_minflt;
-}
-
-void return_freed_memory() {
-  malloc_trim(0);
 }
 
 double available_memory_bytes() {

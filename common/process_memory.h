@@ -13,8 +13,6 @@ double peak_memory_bytes();
 double resident_memory_bytes();
 /// How often a page had to be given or mapped so far: fresh memory, mostly.
 int64_t page_faults();
-/// Gives pages that were freed back to the system (glibc keeps them otherwise).
-void return_freed_memory();
 /// What could be had without swapping; 0 when unknown.
 double available_memory_bytes();
 

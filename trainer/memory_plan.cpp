@@ -40,7 +40,8 @@ double layers_encoded_at_once(const TrainOptions& options,
                               const architectures::TranscoderShape& shape, double tokens) {
   const auto& row = architectures::Registry::instance().row(options.transcoder.architecture);
   const bool one_thread = options.deterministic;
-  if (row.activation != "topk" || options.dtype == "float64" || one_thread) {
+  const bool screened = row.activation == "topk" || row.activation == "batchtopk";
+  if (!screened || options.dtype == "float64" || one_thread) {
     return 1.0;
   }
   return static_cast<double>(architectures::kernels::layers_at_once(

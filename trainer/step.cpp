@@ -38,6 +38,7 @@ Step::Step(architectures::Transcoder& transcoder, const data::Normalizer& normal
     shards_.emplace_back(shape, options.loader.batch_tokens / exchange_.shards(),
                          at::TensorOptions(transcoder.type()));
   }
+  transcoder.set_batch_parts(exchange_.shards());
   fired_ = at::zeros({shape.layers, shape.features}, at::TensorOptions(at::kLong));
   updates_.emplace(make_updates());
   if (options.adam.clip_norm > 0.0 || exchange_.shards() > 1) {

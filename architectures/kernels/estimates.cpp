@@ -79,6 +79,12 @@ ScreenFeature Estimates::feature(int64_t number) const {
           .error_norm = weights_.error_norms[f]};
 }
 
+void Estimates::multiply() {
+  at::parallel_for(0, features(), kFeatureGrain, [&](int64_t first, int64_t last) {
+    multiply_range({first, last});
+  });
+}
+
 std::vector<float> Estimates::multiply(int64_t kept) {
   const int64_t size = std::max<int64_t>(1, features() / (kGroupsPerKept * kept));
   const int64_t groups = (features() + size - 1) / size;

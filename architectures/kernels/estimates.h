@@ -23,14 +23,16 @@ class Estimates {
   /// Whether no sum of products can overflow and everything is finite.
   bool usable() const;
 
-  /// Makes all products. For every token a bar that about the `kept` best estimates reach, at least
+  /// Makes all products.
+  void multiply();
+  /// The same. For every token a bar that about the `kept` best estimates reach, at least
   /// as many, or 0: [T].
   std::vector<float> multiply(int64_t kept);
 
   int64_t count() const { return static_cast<int64_t>(errors_.size()); }   // T
   int64_t features() const { return static_cast<int64_t>(bias_.size()); }  // F'
   ScreenTokens tokens() const;
-  /// After multiply.
+  /// After a multiply.
   ScreenFeature feature(int64_t number) const;
 
  private:

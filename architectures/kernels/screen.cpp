@@ -58,6 +58,12 @@ HWY_INLINE int64_t append(hn::Mask<Floats> in, int64_t t, int32_t* found, int64_
   return size + store_lanes(number, numbers, mask, found + size);
 }
 
+void EstimatesOf(const ScreenTokens& tokens, const ScreenFeature& feature, float* estimates) {
+  for_vectors(tokens.count, [&](int64_t t, auto /*is_new*/) {
+    hn::StoreU(estimate(tokens, feature, t), Floats(), estimates + t);
+  });
+}
+
 void RaiseToEstimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima) {
   const Floats d;
   for_vectors(tokens.count, [&](int64_t t, auto /*is_new*/) {
@@ -152,10 +158,15 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace crossloom::architectures::kernels {
 
+HWY_EXPORT(EstimatesOf);
 HWY_EXPORT(RaiseToEstimates);
 HWY_EXPORT(BarsFromMaxima);
 HWY_EXPORT(LikelyTokens);
 HWY_EXPORT(PossibleTokens);
+
+void estimates_of(const ScreenTokens& tokens, const ScreenFeature& feature, float* estimates) {
+  HWY_DYNAMIC_DISPATCH(EstimatesOf)(tokens, feature, estimates);
+}
 
 void raise_to_estimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima) {
   HWY_DYNAMIC_DISPATCH(RaiseToEstimates)(tokens, feature, maxima);

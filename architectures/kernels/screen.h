@@ -12,7 +12,8 @@
 //
 // Given K entries of a row whose exact values are at least B, an entry whose upper bound e + r is
 // below B (or not positive) is out. The K entries are found from maxima: when features are dealt to
-// groups, K groups whose largest estimates are at least β hold K entries that are at least β.
+// groups, K groups whose largest estimates are at least β hold K entries that are at least β. Over
+// a batch (screened_batch_topk.h) the K·T entries are found with one bar for all rows.
 //
 // Everything goes feature by feature, the tokens being the vectors' lanes: a feature's survivors
 // then come out as its list (feature_lists.h).
@@ -40,6 +41,9 @@ struct ScreenFeature {
   float norm;               // n_f
   float error_norm;         // ‖w' − ŵ‖
 };
+
+/// estimates [tokens] ← e.
+void estimates_of(const ScreenTokens& tokens, const ScreenFeature& feature, float* estimates);
 
 /// maxima [tokens] ← max(maxima, e).
 void raise_to_estimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima);

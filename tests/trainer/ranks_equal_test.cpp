@@ -90,6 +90,30 @@ TEST_P(RanksEqual, BitsInFewBytes) {
   }
 }
 
+/// Large enough for the screen, whose candidates then depend on the shards.
+TEST(RanksEqualScreened, BitsOfBatchTopK) {
+  const auto communicator = test::world();
+  const test::SharedFolder folder(*communicator);
+  const std::string shards = folder.path() + "/shards";
+  communicator->agree([&] {
+    if (communicator->rank() == 0) {
+      data::write_synthetic_cache(shards, test::large_data(24));
+    }
+  });
+  auto options = test::tiny_training(shards, folder.path() + "/together");
+  test::enlarge(options, shards);
+  options.transcoder.architecture = "clt-batchtopk";
+  options.deterministic = true;
+  options.virtual_shards = 4;
+  const auto together = test::run_training(options, *communicator);
+  if (communicator->rank() == 0) {
+    options.output = folder.path() + "/alone";
+    const auto alone = test::run_training(options, *make_single_communicator());
+    EXPECT_EQ(together.last.loss, alone.last.loss);
+    EXPECT_TRUE(test::weight_bytes(together.checkpoint) == test::weight_bytes(alone.checkpoint));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryRow, RanksEqual,
                          ::testing::ValuesIn(architectures::Registry::instance().names()),
                          [](const auto& row) { return test::test_name(row.param); });

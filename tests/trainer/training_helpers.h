@@ -35,18 +35,27 @@ inline trainer::TrainOptions tiny_training(const std::string& data, const std::s
   return options;
 }
 
-/// Makes `options` a few steps that are large enough for two threads to share every loop over
-/// features: with the default grain (kernels/ranges.h) the tiny ones run on one.
-inline void enlarge(trainer::TrainOptions& options, const std::string& folder, int64_t width) {
+inline data::SyntheticOptions large_data(int64_t width) {
   auto data = tiny_data();
   data.rows = 1200;
   data.width = width;
-  data::write_synthetic_cache(folder, data);
-  options.data = folder;
+  return data;
+}
+
+/// Makes `options` a few steps on large_data that are large enough for two threads to share every
+/// loop over features (with the default grain, kernels/ranges.h, the tiny ones run on one) and for
+/// the encoder's screen.
+inline void enlarge(trainer::TrainOptions& options, const std::string& data) {
+  options.data = data;
   options.transcoder.features = 1100;
   options.transcoder.k = 8;
   options.loader.batch_tokens = 320;
   options.steps = 6;
+}
+
+inline void enlarge(trainer::TrainOptions& options, const std::string& folder, int64_t width) {
+  data::write_synthetic_cache(folder, large_data(width));
+  enlarge(options, folder);
 }
 
 inline trainer::TrainSummary run_training(const trainer::TrainOptions& options,
