@@ -48,6 +48,15 @@ if(CROSSLOOM_FUZZ)  # coverage that the fuzzers steer by; their main comes from 
   target_compile_options(crossloom_build_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# For files that Highway compiles once per instruction set. Sanitized vector loops take minutes for
+# each: the narrowest, AVX2 and a wide one will do there.
+function(crossloom_vector_sources)
+  if(CROSSLOOM_SANITIZE)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_DEFINITIONS
+      "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4|HWY_AVX3|HWY_AVX3_ZEN4|HWY_AVX3_SPR)")
+  endif()
+endfunction()
+
 # For targets whose every file uses LibTorch: links it and reuses the one precompiled header.
 function(crossloom_use_tensors target)
   target_link_libraries(${target} PUBLIC crossloom_tensor)
