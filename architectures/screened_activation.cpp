@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "architectures/kernels/estimates.h"
 #include "architectures/kernels/ranges.h"
-#include "architectures/kernels/screened_topk.h"
 
 namespace crossloom::architectures {
 

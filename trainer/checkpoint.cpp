@@ -6,6 +6,7 @@
 #include "common/json_file.h"
 #include "common/output_file.h"
 #include "trainer/checkpoint_files.h"
+#include "trainer/memory_plan.h"
 
 namespace crossloom::trainer {
 namespace {
@@ -54,7 +55,9 @@ void save_checkpoint(const std::string& run_folder, int64_t step, const Training
   const fs::path temporary = final_folder.string() + ".tmp";
   communicator.agree([&] {
     if (communicator.rank() == 0) {
-      require_free_bytes(run_folder, 1.1 * expected_checkpoint_bytes(state), "a checkpoint");
+      const double bytes =
+          checkpoint_bytes(state.options, architectures::element_count(state.parameters));
+      require_free_bytes(run_folder, 1.1 * bytes, "a checkpoint");
       std::error_code ignored;
       fs::remove_all(temporary, ignored);
       make_folders(temporary.string());

@@ -142,17 +142,6 @@ void write_rank_files(const std::string& folder, const TrainingState& state,
   }
 }
 
-double expected_checkpoint_bytes(const TrainingState& state) {
-  double bytes = 0.0;
-  for (const auto& parameter : state.parameters) {
-    bytes += static_cast<double>(parameter.value.nbytes());
-  }
-  const auto* states = state.step.states();
-  return states == nullptr ? 3.0 * bytes
-                           : bytes + static_cast<double>(states->bytes()) *
-                                         state.step.exchange().communicator().size();
-}
-
 Json make_manifest(const std::string& folder, int64_t step, const TrainingState& state,
                    const Communicator& communicator) {
   Json files = Json::array();

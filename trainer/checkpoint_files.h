@@ -12,9 +12,6 @@ namespace crossloom::trainer {
 void write_rank_files(const std::string& folder, const TrainingState& state,
                       Communicator& communicator);
 
-/// Bytes a checkpoint will take.
-double expected_checkpoint_bytes(const TrainingState& state);
-
 /// Step, identity, and every file with its size and xxh3-64.
 Json make_manifest(const std::string& folder, int64_t step, const TrainingState& state,
                    const Communicator& communicator);

@@ -5,6 +5,24 @@
 
 namespace crossloom::trainer {
 
+namespace {
+
+/// body(bytes, how many) for what `piece` of the flat vector holds of each parameter, in order.
+template <typename Body>
+void for_parts(const std::vector<architectures::Parameter>& parameters, const FlatLayout& layout,
+               const Range& piece, Body&& body) {
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    const Range part = layout.part(p, piece);
+    if (part.count() > 0) {
+      const at::Tensor& value = parameters[p].value;
+      body(static_cast<std::byte*>(value.mutable_data_ptr()) + part.begin * value.element_size(),
+           static_cast<size_t>(part.count() * value.element_size()));
+    }
+  }
+}
+
+}  // namespace
+
 Exchange::Exchange(Communicator& communicator, int64_t shards, int64_t travelling)
     : communicator_(communicator), shards_(shards), travelling_(travelling) {
   CROSSLOOM_CHECK(shards % communicator.size() == 0, "{} shards over {} ranks", shards,
@@ -29,6 +47,23 @@ std::vector<double> Exchange::ordered_sum(std::span<const double> partials, int6
   return total;
 }
 
+int64_t Exchange::most_owned(const FlatLayout& layout) const {
+  int64_t most = 0;
+  for (int64_t r = 0; r < communicator_.size(); ++r) {
+    most = std::max(most, owned(layout, r).count());
+  }
+  return most;
+}
+
+std::vector<Range> Exchange::pieces_at(const FlatLayout& layout, int64_t begin) const {
+  std::vector<Range> pieces;
+  for (int64_t r = 0; r < communicator_.size(); ++r) {
+    const Range all = owned(layout, r);
+    pieces.push_back(overlap(all, {all.begin + begin, all.begin + begin + travelling_}));
+  }
+  return pieces;
+}
+
 at::Tensor Exchange::reduce_to_owners(const std::vector<FlatBuffer>& partials) {
   const FlatLayout& layout = partials.front().layout();
   const int64_t ranks = communicator_.size();
@@ -40,21 +75,14 @@ at::Tensor Exchange::reduce_to_owners(const std::vector<FlatBuffer>& partials) {
     }
     return total;
   }
-  int64_t most = 0;  // elements of one owner
-  for (int64_t r = 0; r < ranks; ++r) {
-    most = std::max(most, owned(layout, r).count());
-  }
-  const int64_t longest = std::min(most, travelling_);
+  const int64_t most = most_owned(layout);
   if (!sent_.defined()) {
+    const int64_t longest = std::min(most, travelling_);
     sent_ = at::empty({ranks * longest}, total.options());
     received_ = at::empty({local, ranks * longest}, total.options());
   }
-  for (int64_t begin = 0; begin < most; begin += longest) {
-    std::vector<Range> pieces;  // of each owner's elements, those that travel now
-    for (int64_t r = 0; r < ranks; ++r) {
-      const Range all = owned(layout, r);
-      pieces.push_back(overlap(all, {all.begin + begin, all.begin + begin + longest}));
-    }
+  for (int64_t begin = 0; begin < most; begin += travelling_) {
+    const std::vector<Range> pieces = pieces_at(layout, begin);
     exchange_pieces(partials, pieces);
     const Range own = pieces[static_cast<size_t>(communicator_.rank())];
     const at::Tensor sum = partials.front().part(own);
@@ -87,19 +115,33 @@ void Exchange::exchange_pieces(const std::vector<FlatBuffer>& partials,
 }
 
 void Exchange::gather_from_owners(const std::vector<architectures::Parameter>& parameters,
-                                  const FlatLayout& layout) const {
+                                  const FlatLayout& layout) {
   if (communicator_.size() == 1) {
     return;
   }
-  for (size_t p = 0; p < parameters.size(); ++p) {
-    const at::Tensor& value = parameters[p].value;
-    std::vector<int64_t> sizes_bytes;
-    for (int64_t r = 0; r < communicator_.size(); ++r) {
-      sizes_bytes.push_back(layout.part(p, owned(layout, r)).count() * value.element_size());
+  const auto own = static_cast<size_t>(communicator_.rank());
+  for (int64_t begin = 0; begin < most_owned(layout); begin += travelling_) {
+    const std::vector<Range> pieces = pieces_at(layout, begin);
+    std::vector<int64_t> sizes_bytes(pieces.size(), 0);
+    std::vector<size_t> places{0};  // of the pieces in gathered_, end to end
+    for (size_t r = 0; r < pieces.size(); ++r) {
+      for_parts(parameters, layout, pieces[r],
+                [&](std::byte*, size_t size_bytes) { sizes_bytes[r] += int64_t(size_bytes); });
+      places.push_back(places[r] + static_cast<size_t>(sizes_bytes[r]));
     }
-    auto* all = static_cast<std::byte*>(value.mutable_data_ptr());
-    const int64_t begin_bytes = layout.part(p, owned(layout)).begin * value.element_size();
-    communicator_.all_gather_v(all + begin_bytes, all, sizes_bytes);
+    gathered_.resize(std::max(gathered_.size(), places.back()));
+    std::byte* to = gathered_.data() + places[own];
+    for_parts(parameters, layout, pieces[own], [&](const std::byte* part, size_t size_bytes) {
+      to = std::copy_n(part, size_bytes, to);
+    });
+    communicator_.all_gather_v(gathered_.data() + places[own], gathered_.data(), sizes_bytes);
+    for (size_t r = 0; r < pieces.size(); ++r) {
+      const std::byte* from = gathered_.data() + places[r];
+      for_parts(parameters, layout, pieces[r], [&](std::byte* part, size_t size_bytes) {
+        std::copy_n(from, size_bytes, part);
+        from += size_bytes;
+      });
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 // S cuts the flat parameter vector into blocks (flat_layout.h), of which rank r owns r·S/R ….
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -16,8 +17,8 @@ namespace crossloom::trainer {
 
 class Exchange {
  public:
-  /// `shards` is S; R must divide it. `travelling`: elements of one owner's gradient in flight at a
-  /// time. Few, so that what arrives is added while the cache holds it and needs little room.
+  /// `shards` is S; R must divide it. `travelling`: elements of one owner in flight at a time. Few,
+  /// so that what arrives is used while the cache holds it and needs little room.
   Exchange(Communicator& communicator, int64_t shards, int64_t travelling = int64_t{1} << 20);
 
   int64_t shards() const { return shards_; }
@@ -44,9 +45,13 @@ class Exchange {
 
   /// What every rank owns becomes known to all, in place.
   void gather_from_owners(const std::vector<architectures::Parameter>& parameters,
-                          const FlatLayout& layout) const;
+                          const FlatLayout& layout);
 
  private:
+  /// Elements of who owns the most.
+  int64_t most_owned(const FlatLayout& layout) const;
+  /// Of what each rank owns, the next travelling_ elements from its `begin`-th on.
+  std::vector<Range> pieces_at(const FlatLayout& layout, int64_t begin) const;
   /// Each local shard's pieces to their owners; those of this rank's piece into received_.
   void exchange_pieces(const std::vector<FlatBuffer>& partials, const std::vector<Range>& pieces);
 
@@ -55,6 +60,7 @@ class Exchange {
   int64_t travelling_;
   at::Tensor sent_;      // [R · n] of one shard's gradient, up to n elements for each owner
   at::Tensor received_;  // [S/R, R · n]: up to n elements from each rank, end to end
+  std::vector<std::byte> gathered_;
 };
 
 }  // namespace crossloom::trainer

@@ -29,9 +29,6 @@ class FlatLayout {
 
   /// Elements of all parameters.
   int64_t total() const { return parameters_.back().end; }
-  /// Parameters.
-  size_t count() const { return parameters_.size(); }
-  int64_t blocks() const { return static_cast<int64_t>(begins_.size()) - 1; }
   /// Parameter p in the vector.
   const Range& parameter(size_t p) const { return parameters_[p]; }
   /// Blocks first … first + count − 1.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "architectures/kernels/screened_topk.h"
+#include "architectures/kernels/estimates.h"
 #include "architectures/registry.h"
 #include "common/format.h"
 #include "trainer/parameter_states.h"

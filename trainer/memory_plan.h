@@ -8,9 +8,9 @@
 //               made: none, unless AuxK or nested prefixes add terms
 //   rows        blocks of the loader's window, and batches as they are stored
 //   step        x, y, ŷ, ∂ŷ: 4 (T/R) L D b; ∂ŷ in panels: (T/S) L D b; one layer's
-//               pre-activations: (T/S) F b, or a screen's estimates of as many layers as threads take
-//               side by side (layers_at_once in kernels/screened_topk.h), and with bfloat16 weights
-//               an encoder as it is computed with: F D b
+//               pre-activations: (T/S) F b, or a screen's estimates of as many layers as threads
+//               take side by side (layers_at_once in kernels/estimates.h), and with bfloat16
+//               weights an encoder as it is computed with: F D b
 //
 // Codes of a dense layer (ReLU, JumpReLU early in a run) and their gradient come on top:
 // 2 (T/S) F b each.

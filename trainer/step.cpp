@@ -1,6 +1,5 @@
 #include "trainer/step.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "architectures/losses.h"

@@ -41,6 +41,8 @@ class Step {
  public:
   Step(architectures::Transcoder& transcoder, const data::Normalizer& normalizer,
        const TrainOptions& options, Communicator& communicator);
+  Step(const Step&) = delete;  // gradients, updates point into it
+  Step& operator=(const Step&) = delete;
 
   /// `batch` holds this rank's T/R tokens; `step` counts from 1; `dead` bool [L, F]. Updates the
   /// transcoder. Throws DataError as Guard does; then nothing has been updated, unless it is a

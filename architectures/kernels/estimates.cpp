@@ -12,6 +12,11 @@ namespace {
 constexpr int64_t kFeaturesAtOnce = 12;  // whose products are looked at while in the cache
 constexpr int64_t kGroupsPerKept = 8;    // of features, whose maxima bound the K-th largest
 
+constexpr int64_t kFewestTokens = 64;  // below, bytes of the weights cost more than they save
+constexpr int64_t kFewestFeatures = 512;
+constexpr double kBusyShare = 0.9;  // of all threads' time, from which each takes a layer
+constexpr int64_t kMostAtOnce_bytes = int64_t{1} << 30;
+
 /// Room that a thread keeps: by far the largest piece of a layer's memory, which threads that take
 /// layers side by side would else leave in ever other places.
 int32_t* own_products(int64_t count) {
@@ -30,6 +35,22 @@ float largest(const std::vector<float>& numbers) {
 }
 
 }  // namespace
+
+bool screening_pays(int64_t tokens, const at::Tensor& weight) {
+  static const bool fast = has_byte_products();
+  const bool fits = weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16;
+  return fast && fits && tokens >= kFewestTokens && weight.size(0) >= kFewestFeatures &&
+         weight.size(1) >= kScreenLanes;
+}
+
+int64_t layers_at_once(int64_t layers, int64_t tokens, int64_t width, int64_t features) {
+  const int64_t threads = threads_here();
+  const int64_t rounds = (layers + threads - 1) / threads;
+  const double busy = static_cast<double>(layers) / static_cast<double>(rounds * threads);
+  // Estimates, weights in bytes, inputs in panels and in bytes.
+  const int64_t bytes = threads * (4 * tokens * features + features * width + 5 * tokens * width);
+  return has_byte_products() && busy >= kBusyShare && bytes <= kMostAtOnce_bytes ? threads : 1;
+}
 
 Estimates::Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias)
     : frame_(byte_frame(x, weight)),

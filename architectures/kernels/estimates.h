@@ -11,6 +11,15 @@
 
 namespace crossloom::architectures::kernels {
 
+/// Whether the screen is faster than the whole product: products of bytes, float32 or bfloat16
+/// weights, enough rows.
+bool screening_pays(int64_t tokens, const at::Tensor& weight);
+
+/// Layers that are screened at a time, a thread each: as many as there are threads, or 1, with all
+/// threads inside, where layers do not divide well among threads or their estimates would take too
+/// much memory. T tokens, width D and F' features per layer.
+int64_t layers_at_once(int64_t layers, int64_t tokens, int64_t width, int64_t features);
+
 /// One at a time in a thread, which keeps their memory.
 class Estimates {
  public:

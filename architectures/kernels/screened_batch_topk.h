@@ -3,8 +3,8 @@
 // lower bound of the batch's bar, and every other entry that by its bound could reach that is
 // computed, too.
 //
-// The first bar comes from the estimates of some features. It decides how much is computed, not
-// what is found.
+// The first bar comes from some of the estimates. It decides how much is computed, not what is
+// found.
 #pragma once
 
 #include <optional>

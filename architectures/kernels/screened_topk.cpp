@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "architectures/kernels/best_of_row.h"
-#include "architectures/kernels/byte_products.h"
 #include "architectures/kernels/panels.h"
 #include "architectures/kernels/ranges.h"
 #include "architectures/kernels/survivors.h"
@@ -13,11 +12,6 @@
 
 namespace crossloom::architectures::kernels {
 namespace {
-
-constexpr int64_t kFewestTokens = 64;  // below, bytes of the weights cost more than they save
-constexpr int64_t kFewestFeatures = 512;
-constexpr double kBusyShare = 0.9;  // of all threads' time, from which each takes a layer
-constexpr int64_t kMostAtOnce_bytes = int64_t{1} << 30;
 
 /// What `kept` entries of each token reach, by exact values; 0 where fewer are known or positive.
 std::vector<float> least_values(const Survivors& likely, int64_t tokens, int64_t kept) {
@@ -65,22 +59,6 @@ LayerCodes best_of_rows(const LayerCodes& rows, int64_t kept) {
 }
 
 }  // namespace
-
-bool screening_pays(int64_t tokens, const at::Tensor& weight) {
-  static const bool fast = has_byte_products();
-  const bool fits = weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16;
-  return fast && fits && tokens >= kFewestTokens && weight.size(0) >= kFewestFeatures &&
-         weight.size(1) >= kScreenLanes;
-}
-
-int64_t layers_at_once(int64_t layers, int64_t tokens, int64_t width, int64_t features) {
-  const int64_t threads = threads_here();
-  const int64_t rounds = (layers + threads - 1) / threads;
-  const double busy = static_cast<double>(layers) / static_cast<double>(rounds * threads);
-  // Estimates, weights in bytes, inputs in panels and in bytes.
-  const int64_t bytes = threads * (4 * tokens * features + features * width + 5 * tokens * width);
-  return has_byte_products() && busy >= kBusyShare && bytes <= kMostAtOnce_bytes ? threads : 1;
-}
 
 std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& weight,
                                         const at::Tensor& bias, int64_t kept) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "architectures/kernels/byte_products.h"
+#include "architectures/kernels/estimates.h"
 #include "architectures/kernels/feature_pass.h"
 #include "architectures/kernels/ranges.h"
 #include "architectures/kernels/screened_topk.h"

@@ -9,11 +9,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <span>
 
 #include "architectures/registry.h"
 #include "common/checkpoint_folder.h"
-#include "common/hash.h"
 #include "common/json_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/files.h"
@@ -234,14 +232,7 @@ TEST_F(Resume, AnOptionNewerThanTheCheckpointHadItsDefault) {
   ASSERT_LT(begin, end);
   config.erase(begin, end - begin);
   std::ofstream(checkpoint + "/config.yaml") << config;
-  Json manifest = read_json_file(checkpoint + "/manifest.json", 1 << 20);
-  for (Json& file : manifest["files"]) {
-    if (file["name"] == "config.yaml") {
-      file["bytes"] = config.size();
-      file["xxh3"] = hex(xxh3(std::as_bytes(std::span(config))));
-    }
-  }
-  write_json_file(checkpoint + "/manifest.json", manifest);
+  test::renew_checksum(checkpoint, "config.yaml");
   EXPECT_EQ(train(options_).last.loss, whole.last.loss);
 }
 
