@@ -53,7 +53,7 @@ endif()
 function(crossloom_vector_sources)
   if(CROSSLOOM_SANITIZE)
     set_source_files_properties(${ARGN} PROPERTIES COMPILE_DEFINITIONS
-      "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4|HWY_AVX3|HWY_AVX3_ZEN4|HWY_AVX3_SPR)")
+      "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4|HWY_AVX3)")
   endif()
 endfunction()
 
