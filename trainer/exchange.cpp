@@ -4,7 +4,6 @@
 #include <cstddef>
 
 namespace crossloom::trainer {
-
 namespace {
 
 /// body(bytes, how many) for what `piece` of the flat vector holds of each parameter, in order.

@@ -11,8 +11,8 @@
 namespace crossloom::architectures::kernels {
 namespace {
 
-constexpr double kSlack = 1.15;  // of entries that the first bar is to let through
-constexpr double kMoreSlack = 1.3;
+constexpr double kSlack = 1.15;     // of entries that the first bar is to let through
+constexpr double kMoreSlack = 1.3;  // of the next bar, when they were too few
 
 /// Estimates of a few tokens, others for each feature: some features fire far more often than most.
 std::vector<float> sampled_estimates(const Estimates& estimates) {

@@ -91,9 +91,6 @@ INSTANTIATE_TEST_SUITE_P(Shapes, BatchScreen, ::testing::ValuesIn(kCases),
 
 /// One half of the batch holds nearly all that is kept.
 TEST(BatchScreenParts, ProposeWhatTheWholeBatchKeeps) {
-  if (!kernels::has_byte_products()) {
-    GTEST_SKIP() << "no AVX-512 VNNI: nothing is screened";
-  }
   const Case c{"parts", 160, 64, 600, 6, 0.0};
   Layer layer(c, 1.0 / 8);
   layer.x.narrow(0, 0, 80).mul_(4.0);
@@ -111,7 +108,9 @@ TEST(BatchScreenParts, ProposeWhatTheWholeBatchKeeps) {
                                  .first_feature = 0};
     const auto proposed = activation.propose_from(0, product, Watch::kGradients);
     const auto in_use = activation.propose_from(0, product, Watch::kNothing);
-    EXPECT_LT(proposed.count(), in_use.count() / 2);
+    if (kernels::has_byte_products()) {  // else the whole product proposes all positive entries
+      EXPECT_LT(proposed.count(), in_use.count() / 2);
+    }
     const LayerCodes codes = activation.filter(0, proposed, bar);
     const int64_t count = codes.count();
     EXPECT_TRUE(at::equal(codes.index, whole.index.narrow(0, entries, count)));
