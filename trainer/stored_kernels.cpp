@@ -45,12 +45,22 @@ struct Block {
 
 /// Weights after their move. `root` ≈ √S.
 template <typename Weight>
-HWY_INLINE Vector moved(Vector first, Vector root, const StoredRates& rates, const Weight* weight) {
+HWY_INLINE Abreast moved(const Abreast& first, const Abreast& root, const StoredRates& rates,
+                         const Weight* weight) {
   const Floats d;
-  const Vector used = hn::Max(root, hn::Mul(hn::Abs(first), hn::Set(d, rates.root_of_smallest)));
-  const Vector below = hn::MulAdd(used, hn::Set(d, rates.root), hn::Set(d, rates.epsilon));
-  const Vector step = hn::Mul(hn::Set(d, rates.step_size), first);
-  return hn::NegMulAdd(step, hn::ApproximateReciprocal(below), load_as(d, weight));
+  const Abreast before = each([&](int k) HWY_ATTR { return load_as(d, weight + k * kLanes); });
+  const Abreast least = each([&](int k) HWY_ATTR {
+    return hn::Mul(hn::Abs(first.v[k]), hn::Set(d, rates.root_of_smallest));
+  });
+  const Abreast step =
+      each([&](int k) HWY_ATTR { return hn::Mul(hn::Set(d, rates.step_size), first.v[k]); });
+  const Abreast used = each([&](int k) HWY_ATTR { return hn::Max(root.v[k], least.v[k]); });
+  const Abreast below = each([&](int k) HWY_ATTR {
+    return hn::MulAdd(used.v[k], hn::Set(d, rates.root), hn::Set(d, rates.epsilon));
+  });
+  const Abreast inverse =
+      each([&](int k) HWY_ATTR { return hn::ApproximateReciprocal(below.v[k]); });
+  return each([&](int k) HWY_ATTR { return hn::NegMulAdd(step.v[k], inverse.v[k], before.v[k]); });
 }
 
 HWY_INLINE bool is_zero(const float* gradient) {
@@ -82,16 +92,19 @@ HWY_INLINE void decay_block(const Block& block, int64_t element, const StoredRat
     const Vector first_unit = hn::Set(d, unit(block.first, block.first_scale) / rates.first_unit);
     const Vector second_unit =
         hn::Set(d, unit(block.second, block.second_scale) / rates.second_unit);
-    const auto weights = [&](int64_t i) HWY_ATTR {
-      const Vector first = hn::Mul(load_moment(block.first + i), first_unit);
-      const Vector second =
-          hn::MulAdd(load_moment(block.second + i), second_unit, hn::Set(d, rates.least_second));
-      return moved(first, hn::Sqrt(second), rates, block.weight + i);
-    };
     CROSSLOOM_UNROLL
-    for (int v = 0; v < kVectors; v += 2) {
+    for (int v = 0; v < kVectors; v += kAbreast) {
       const int64_t i = v * kLanes;
-      store_two(weights(i), weights(i + kLanes), bits[v], bits[v + 1], block.weight + i);
+      const Abreast first = each([&](int k) HWY_ATTR {
+        return hn::Mul(load_moment(block.first + i + k * kLanes), first_unit);
+      });
+      const Abreast second = each([&](int k) HWY_ATTR {
+        return hn::MulAdd(load_moment(block.second + i + k * kLanes), second_unit,
+                          hn::Set(d, rates.least_second));
+      });
+      const Abreast root = each([&](int k) HWY_ATTR { return hn::Sqrt(second.v[k]); });
+      store_numbers(moved(first, root, rates, block.weight + i), Rounding(bits + v),
+                    block.weight + i);
     }
   }
 }
@@ -127,27 +140,36 @@ HWY_INLINE void move_block(const Block& block, int64_t element, const StoredRate
   const Vector old_second = hn::Set(d, rates.old_second * unit(block.second, block.second_scale));
   Vector largest_first = hn::Zero(d);
   Vector largest_root = hn::Zero(d);
-  const auto weights = [&](int64_t i) HWY_ATTR {
-    const Vector gradient = hn::LoadU(d, block.gradient + i);
-    Vector first = gradient;
-    if constexpr (kFirst) {
-      first = hn::MulAdd(load_moment(block.first + i), old_first, gradient);
-      hn::Store(first, d, first_to + i);
-      largest_first = hn::Max(largest_first, hn::Abs(first));
-    }
-    const Vector old =
-        hn::MulAdd(load_moment(block.second + i), old_second, hn::Set(d, rates.least_second));
-    const Vector root = hn::Sqrt(hn::MulAdd(gradient, gradient, old));
-    hn::Store(root, d, root_to + i);
-    largest_root = hn::Max(largest_root, root);
-    return moved(first, root, rates, block.weight + i);
-  };
   CROSSLOOM_UNROLL
-  for (int v = 0; v < kVectors; v += 2) {
+  for (int v = 0; v < kVectors; v += kAbreast) {
     const int64_t i = v * kLanes;
-    store_two(weights(i), weights(i + kLanes), bits[v], bits[v + 1], block.weight + i);
-    hn::Store(bits[v], Words(), moments.bits[place] + i);
-    hn::Store(bits[v + 1], Words(), moments.bits[place] + i + kLanes);
+    const Abreast gradient =
+        each([&](int k) HWY_ATTR { return hn::LoadU(d, block.gradient + i + k * kLanes); });
+    const Abreast old = each([&](int k) HWY_ATTR {
+      return hn::MulAdd(load_moment(block.second + i + k * kLanes), old_second,
+                        hn::Set(d, rates.least_second));
+    });
+    const Abreast root = each([&](int k) HWY_ATTR {
+      return hn::Sqrt(hn::MulAdd(gradient.v[k], gradient.v[k], old.v[k]));
+    });
+    Abreast first = gradient;
+    if constexpr (kFirst) {
+      first = each([&](int k) HWY_ATTR {
+        return hn::MulAdd(load_moment(block.first + i + k * kLanes), old_first, gradient.v[k]);
+      });
+    }
+    CROSSLOOM_UNROLL
+    for (int k = 0; k < kAbreast; ++k) {
+      if constexpr (kFirst) {
+        hn::Store(first.v[k], d, first_to + i + k * kLanes);
+        largest_first = hn::Max(largest_first, hn::Abs(first.v[k]));
+      }
+      hn::Store(root.v[k], d, root_to + i + k * kLanes);
+      largest_root = hn::Max(largest_root, root.v[k]);
+      hn::Store(bits[v + k], Words(), moments.bits[place] + i + k * kLanes);
+    }
+    store_numbers(moved(first, root, rates, block.weight + i), Rounding(bits + v),
+                  block.weight + i);
   }
   moments.largest_first[place] = hn::GetLane(hn::MaxOfLanes(d, largest_first));
   moments.largest_root[place] = hn::GetLane(hn::MaxOfLanes(d, largest_root));
@@ -159,12 +181,28 @@ HWY_INLINE void store_moments(const Block& block, const StoredRates& rates, int6
   if (moments.silent[place]) {
     return;
   }
-  const uint32_t* bits = moments.bits[place];
-  store_second(moments.root[place], bits, rates.second_unit, moments.largest_root[place],
-               block.second, block.second_scale);
-  if constexpr (kFirst) {
-    store_first(moments.first[place], bits, rates.first_unit, moments.largest_first[place],
-                block.first, block.first_scale);
+  const Floats d;
+  const float second_by = second_factor(rates.second_unit, moments.largest_root[place],
+                                        block.second, block.second_scale);
+  const float first_by = kFirst ? first_factor(rates.first_unit, moments.largest_first[place],
+                                               block.first, block.first_scale)
+                                : 0.0F;
+  CROSSLOOM_UNROLL
+  for (int v = 0; v < kVectors; v += kAbreast) {
+    const int64_t i = v * kLanes;
+    WordVector bits[kAbreast];
+    CROSSLOOM_UNROLL
+    for (int k = 0; k < kAbreast; ++k) {
+      bits[k] = hn::Load(Words(), moments.bits[place] + i + k * kLanes);
+    }
+    const Rounding rounding(bits);
+    const auto load = [&](const float* from) HWY_ATTR {
+      return each([&](int k) HWY_ATTR { return hn::Load(d, from + i + k * kLanes); });
+    };
+    store_second(load(moments.root[place]), second_by, rounding, block.second + i);
+    if constexpr (kFirst) {
+      store_first(load(moments.first[place]), first_by, rounding, block.first + i);
+    }
   }
 }
 

@@ -29,6 +29,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::trainer::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using crossloom::HWY_NAMESPACE::in_register;
 using crossloom::HWY_NAMESPACE::load_as;
 using hwy::bfloat16_t;
 
@@ -69,15 +70,39 @@ HWY_INLINE void draw_bits(uint32_t seed, WordVector* bits) {
   }
 }
 
-/// What random bits say to bytes: w − ½ and t.
-struct Dither {
-  explicit HWY_INLINE Dither(WordVector bits)
-      : offset(hn::MulSub(hn::ConvertTo(Floats(), hn::BitCast(Integers(), bits)),
-                          hn::Set(Floats(), 0x1p-16F), hn::Set(Floats(), 0.5F))),
-        variance(hn::NegMulAdd(offset, offset, hn::Set(Floats(), 0.25F))) {}
+/// Vectors of a block that go through each operation side by side: while one's result is on its
+/// way, the others' are begun.
+constexpr int kAbreast = kVectors < 4 ? kVectors : 4;
+struct Abreast {
+  Vector v[kAbreast];
+};
 
-  Vector offset;
-  Vector variance;
+/// op(k) of every vector, before anything that comes after.
+template <typename Op>
+HWY_INLINE Abreast each(Op&& op) {
+  Abreast result;
+  CROSSLOOM_UNROLL
+  for (int k = 0; k < kAbreast; ++k) {
+    result.v[k] = in_register(op(k));
+  }
+  return result;
+}
+
+/// By what numbers are rounded: random bits, and what they say to bytes, w − ½ and t.
+struct Rounding {
+  explicit HWY_INLINE Rounding(const WordVector* random) : bits(random) {
+    const Floats d;
+    const Abreast w =
+        each([&](int k) HWY_ATTR { return hn::ConvertTo(d, hn::BitCast(Integers(), bits[k])); });
+    offset = each(
+        [&](int k) HWY_ATTR { return hn::MulSub(w.v[k], hn::Set(d, 0x1p-16F), hn::Set(d, 0.5F)); });
+    variance = each(
+        [&](int k) HWY_ATTR { return hn::NegMulAdd(offset.v[k], offset.v[k], hn::Set(d, 0.25F)); });
+  }
+
+  const WordVector* bits;  // [kAbreast]
+  Abreast offset;
+  Abreast variance;
 };
 
 /// Stored moments as numbers of the unit that `unit` names.
@@ -144,79 +169,91 @@ HWY_INLINE void store_two_codes(Vector low, Vector high, Byte* to) {
 #endif
 }
 
-/// A block's first moments, in units of `unit`, on their way back to memory; `largest` is the
-/// largest magnitude among them.
 template <typename Number>
-HWY_INLINE void store_first(const float* HWY_RESTRICT values, const uint32_t* HWY_RESTRICT bits,
-                            float unit, float /*largest*/, Number* to, float* /*scale*/) {
-  const Floats d;
-  const Vector factor = hn::Set(d, unit);
+HWY_INLINE void store_numbers(const Abreast& numbers, const Rounding& rounding, Number* to) {
   CROSSLOOM_UNROLL
-  for (int v = 0; v < kVectors; v += 2) {
-    const int64_t i = v * kLanes;
-    store_two(hn::Mul(hn::Load(d, values + i), factor),
-              hn::Mul(hn::Load(d, values + i + kLanes), factor), hn::Load(Words(), bits + i),
-              hn::Load(Words(), bits + i + kLanes), to + i);
+  for (int k = 0; k < kAbreast; k += 2) {
+    store_two(numbers.v[k], numbers.v[k + 1], rounding.bits[k], rounding.bits[k + 1],
+              to + k * kLanes);
   }
 }
-HWY_INLINE void store_first(const float* HWY_RESTRICT values, const uint32_t* HWY_RESTRICT bits,
-                            float unit, float largest, int8_t* to, float* scale) {
-  const Floats d;
-  *scale = largest * unit;
-  const Vector per_unit = hn::Set(d, *scale > kTiny ? kSquares / largest : 0.0F);
-  const auto code = [&](int64_t i) HWY_ATTR {
-    const Vector value = hn::Load(d, values + i);
-    const Dither dither(hn::Load(Words(), bits + i));
-    const Vector square =
-        hn::Max(hn::MulSub(hn::Abs(value), per_unit, dither.variance), hn::Set(d, kTiny));
-    const Vector magnitude =
-        hn::MulAdd(square, hn::ApproximateReciprocalSqrt(square), dither.offset);
-    return hn::CopySign(hn::Min(magnitude, hn::Set(d, 127.0F)), value);
-  };
+template <typename Byte>
+HWY_INLINE void store_codes(const Abreast& codes, Byte* to) {
   CROSSLOOM_UNROLL
-  for (int v = 0; v < kVectors; v += 2) {
-    const int64_t i = v * kLanes;
-    store_two_codes(code(i), code(i + kLanes), to + i);
+  for (int k = 0; k < kAbreast; k += 2) {
+    store_two_codes(codes.v[k], codes.v[k + 1], to + k * kLanes);
   }
 }
 
-/// The same of second moments, given by their roots.
+/// What a block's first moments, counted in units of `unit`, are multiplied by on their way back to
+/// memory; `largest` is the largest magnitude among them. Bytes' scale is written.
 template <typename Number>
-HWY_INLINE void store_second(const float* HWY_RESTRICT roots, const uint32_t* HWY_RESTRICT bits,
-                             float unit, float /*largest*/, Number* to, float* /*scale*/) {
-  const Floats d;
-  const auto value = [&](int64_t i) HWY_ATTR {
-    const Vector root = hn::Load(d, roots + i);
-    return hn::Mul(hn::Mul(root, root), hn::Set(d, unit));
-  };
-  CROSSLOOM_UNROLL
-  for (int v = 0; v < kVectors; v += 2) {
-    const int64_t i = v * kLanes;
-    store_two(value(i), value(i + kLanes), hn::Load(Words(), bits + i),
-              hn::Load(Words(), bits + i + kLanes), to + i);
-  }
+HWY_INLINE float first_factor(float unit, float /*largest*/, const Number*, float* /*scale*/) {
+  return unit;
 }
-HWY_INLINE void store_second(const float* HWY_RESTRICT roots, const uint32_t* HWY_RESTRICT bits,
-                             float unit, float largest, uint8_t* to, float* scale) {
+HWY_INLINE float first_factor(float unit, float largest, const int8_t*, float* scale) {
+  *scale = largest * unit;
+  return *scale > kTiny ? kSquares / largest : 0.0F;
+}
+template <typename Number>
+HWY_INLINE void store_first(const Abreast& values, float factor, const Rounding& rounding,
+                            Number* to) {
   const Floats d;
+  store_numbers(each([&](int k) HWY_ATTR { return hn::Mul(values.v[k], hn::Set(d, factor)); }),
+                rounding, to);
+}
+HWY_INLINE void store_first(const Abreast& values, float factor, const Rounding& rounding,
+                            int8_t* to) {
+  const Floats d;
+  const Abreast wanted = each([&](int k) HWY_ATTR {
+    return hn::MulSub(hn::Abs(values.v[k]), hn::Set(d, factor), rounding.variance.v[k]);
+  });
+  const Abreast square =
+      each([&](int k) HWY_ATTR { return hn::Max(wanted.v[k], hn::Set(d, kTiny)); });
+  const Abreast inverse =
+      each([&](int k) HWY_ATTR { return hn::ApproximateReciprocalSqrt(square.v[k]); });
+  const Abreast magnitude = each(
+      [&](int k) HWY_ATTR { return hn::MulAdd(square.v[k], inverse.v[k], rounding.offset.v[k]); });
+  const Abreast held =
+      each([&](int k) HWY_ATTR { return hn::Min(magnitude.v[k], hn::Set(d, 127.0F)); });
+  store_codes(each([&](int k) HWY_ATTR { return hn::CopySign(held.v[k], values.v[k]); }), to);
+}
+
+/// The same of second moments, given by their roots, of which bytes need a factor.
+template <typename Number>
+HWY_INLINE float second_factor(float unit, float /*largest*/, const Number*, float* /*scale*/) {
+  return unit;
+}
+HWY_INLINE float second_factor(float unit, float largest, const uint8_t*, float* scale) {
   // A little more than the largest, so that its code plus the dither stays below 255½.
   const float root_of_scale = largest * (1.0F + 0x1p-20F);
   *scale = root_of_scale * root_of_scale * unit;
-  const Vector per_unit = hn::Set(d, kSecondSquares / root_of_scale);
-  const auto code = [&](int64_t i) HWY_ATTR {
-    const Dither dither(hn::Load(Words(), bits + i));
-    const Vector one = hn::Set(d, 1.0F);
-    const Vector root = hn::Mul(hn::Load(d, roots + i), per_unit);
-    const Vector square = hn::NegMulAdd(dither.variance, hn::Set(d, 3.0F), root);
-    const Vector exact =
-        hn::IfThenElse(hn::Lt(root, one), hn::Mul(root, root), hn::Sqrt(hn::Max(square, one)));
-    return hn::Add(exact, dither.offset);
-  };
-  CROSSLOOM_UNROLL
-  for (int v = 0; v < kVectors; v += 2) {
-    const int64_t i = v * kLanes;
-    store_two_codes(code(i), code(i + kLanes), to + i);
-  }
+  return kSecondSquares / root_of_scale;
+}
+template <typename Number>
+HWY_INLINE void store_second(const Abreast& roots, float factor, const Rounding& rounding,
+                             Number* to) {
+  const Floats d;
+  store_numbers(each([&](int k) HWY_ATTR {
+                  return hn::Mul(hn::Mul(roots.v[k], roots.v[k]), hn::Set(d, factor));
+                }),
+                rounding, to);
+}
+HWY_INLINE void store_second(const Abreast& roots, float factor, const Rounding& rounding,
+                             uint8_t* to) {
+  const Floats d;
+  const Vector one = hn::Set(d, 1.0F);
+  const Abreast root =
+      each([&](int k) HWY_ATTR { return hn::Mul(roots.v[k], hn::Set(d, factor)); });
+  const Abreast wanted = each([&](int k) HWY_ATTR {
+    return hn::NegMulAdd(rounding.variance.v[k], hn::Set(d, 3.0F), root.v[k]);
+  });
+  const Abreast square = each([&](int k) HWY_ATTR { return hn::Max(wanted.v[k], one); });
+  const Abreast rooted = each([&](int k) HWY_ATTR { return hn::Sqrt(square.v[k]); });
+  const Abreast exact = each([&](int k) HWY_ATTR {
+    return hn::IfThenElse(hn::Lt(root.v[k], one), hn::Mul(root.v[k], root.v[k]), rooted.v[k]);
+  });
+  store_codes(each([&](int k) HWY_ATTR { return hn::Add(exact.v[k], rounding.offset.v[k]); }), to);
 }
 
 }  // namespace crossloom::trainer::HWY_NAMESPACE
