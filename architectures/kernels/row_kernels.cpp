@@ -3,11 +3,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "architectures/kernels/row_kernels.cpp"
-#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include "architectures/kernels/load-inl.h"
+#include "architectures/kernels/scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace crossloom::architectures::kernels::HWY_NAMESPACE {
@@ -106,14 +106,11 @@ HWY_INLINE int64_t next_active(const ListView<Real>& lists, int64_t feature) {
 template <typename Stored, typename Real>
 HWY_INLINE void scatter_all(const ListView<Real>& lists, const Stored* table, int64_t stride,
                             int64_t n, Real* y, int64_t y_stride) {
-  constexpr int kAhead = 4;  // active rows whose loads are under way
-  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Stored));
+  constexpr int kAhead = 16;  // active rows whose loads are under way
   int64_t ahead = next_active(lists, 0);
   const auto prefetch_next = [&] {
     if (ahead < lists.features) {
-      for (int64_t i = 0; i < n; i += kLine) {
-        hwy::Prefetch(table + ahead * stride + i);
-      }
+      prefetch_stretch(table + ahead * stride, n);
       ahead = next_active(lists, ahead + 1);
     }
   };

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <hwy/aligned_allocator.h>
-#include <hwy/cache_control.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,12 +42,14 @@ class Scratch {
   int64_t count_ = 0;
 };
 
-/// Asks for the cache lines of [from, from + count) early.
+/// Asks for the cache lines of [from, from + count) early, into the second-level cache: there a
+/// core can await more of them than in the first.
 template <typename Element>
 void prefetch_stretch(const Element* from, int64_t count) {
   constexpr auto kLine = static_cast<int64_t>(64 / sizeof(Element));
+  constexpr int kSecondLevel = 2;
   for (int64_t i = 0; i < count; i += kLine) {
-    hwy::Prefetch(from + i);
+    __builtin_prefetch(from + i, 0, kSecondLevel);
   }
 }
 
@@ -57,7 +58,7 @@ void prefetch_stretch(const Element* from, int64_t count) {
 template <typename Element>
 void copy_columns(const Element* from, int64_t from_stride, int64_t rows, int64_t width,
                   Element* to, int64_t to_stride) {
-  constexpr int64_t kAhead = 8;
+  constexpr int64_t kAhead = 16;
   for (int64_t r = 0; r < rows; ++r) {
     prefetch_stretch(from + std::min(r + kAhead, rows - 1) * from_stride, width);
     std::memcpy(to + r * to_stride, from + r * from_stride,
