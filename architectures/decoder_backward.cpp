@@ -133,7 +133,7 @@ kernels::WeightPass DecoderTopology::start_pass(int64_t from, int64_t source, in
 /// ∂Loss/∂ŷ of a target, [T, columns], also in panels where sparse codes will pass over it.
 struct DecoderTopology::TargetGradient {
   const at::Tensor& rows;
-  at::Tensor panels;
+  kernels::Panels panels;
 };
 
 /// The passes over all tables of one owner.
@@ -219,7 +219,8 @@ CodeGradients DecoderTopology::backward_within(int64_t ahead, const Codes& codes
   const bool any_sparse = !std::ranges::all_of(sources, &SourceBackward::is_dense);
   std::vector<TargetGradient> targets;
   for (const at::Tensor& grad : y_grad) {
-    targets.push_back({grad, any_sparse ? kernels::panels_of(grad) : at::Tensor()});
+    targets.push_back({grad, any_sparse ? kernels::panels_of(grad, kernels::PanelUse::kGradients)
+                                        : kernels::Panels()});
   }
   // Owners that reach into the same sources go one after another, and what they hold goes with
   // them.

@@ -19,8 +19,8 @@ constexpr int64_t kMostAtOnce_bytes = int64_t{1} << 30;
 
 /// Room that a thread keeps: by far the largest piece of a layer's memory, which threads that take
 /// layers side by side would else leave in ever other places.
-int32_t* own_products(int64_t count) {
-  thread_local Scratch<int32_t> scratch;
+int16_t* own_products(int64_t count) {
+  thread_local Scratch<int16_t> scratch;
   return scratch.of_size(count);
 }
 
@@ -32,6 +32,28 @@ float largest(const std::vector<float>& numbers) {
                                  : std::numeric_limits<float>::infinity();
   }
   return most;
+}
+
+/// At least ‖q‖ of every row, also of one that is not finite.
+std::vector<double> byte_norms(const ByteRows& rows) {
+  const double most = 127.0 * std::sqrt(static_cast<double>(rows.rows.size(1)));
+  std::vector<double> norms(rows.steps.size());
+  for (size_t i = 0; i < norms.size(); ++i) {
+    const double step = rows.steps[i];
+    norms[i] = step > 0.0 ? std::min(most, rows.norms[i] / step) : 0.0;
+  }
+  return norms;
+}
+
+/// k_f: with which the products of feature f fit 16 bits (Cauchy–Schwarz).
+std::vector<int32_t> product_shifts(const ByteRows& inputs, const ByteRows& weights) {
+  const std::vector<double> of_tokens = byte_norms(inputs);
+  const double most = std::ranges::max(of_tokens);
+  std::vector<int32_t> shifts;
+  for (const double of_feature : byte_norms(weights)) {
+    shifts.push_back(shift_for(most * of_feature));
+  }
+  return shifts;
 }
 
 }  // namespace
@@ -48,7 +70,7 @@ int64_t layers_at_once(int64_t layers, int64_t tokens, int64_t width, int64_t fe
   const int64_t rounds = (layers + threads - 1) / threads;
   const double busy = static_cast<double>(layers) / static_cast<double>(rounds * threads);
   // Estimates, weights in bytes, inputs in panels and in bytes.
-  const int64_t bytes = threads * (4 * tokens * features + features * width + 5 * tokens * width);
+  const int64_t bytes = threads * (2 * tokens * features + features * width + 5 * tokens * width);
   return has_byte_products() && busy >= kBusyShare && bytes <= kMostAtOnce_bytes ? threads : 1;
 }
 
@@ -59,13 +81,15 @@ Estimates::Estimates(const at::Tensor& x, const at::Tensor& weight, const at::Te
       centre_norm_(frame_.scaled_centre.norm().item<float>()),
       errors_(inputs_.error_norms),
       bias_(weights_.products),
+      shifts_(product_shifts(inputs_, weights_)),
       tiles_(tiles_of(inputs_.rows)),
       products_(own_products(weight.size(0) * tiles_.tokens())) {
   CROSSLOOM_CHECK(x.size(0) >= kScreenLanes && x.size(1) >= kScreenLanes && bias.is_contiguous(),
                   "estimates of {} tokens of width {}", x.size(0), x.size(1));
   const auto rounding = static_cast<float>(x.size(1)) * kFloatRounding;  // γ
   for (size_t t = 0; t < errors_.size(); ++t) {
-    errors_[t] += rounding * (inputs_.norms[t] + 2.0F * centre_norm_);
+    errors_[t] +=
+        rounding * (inputs_.norms[t] + 2.0F * centre_norm_) + kFloatRounding * inputs_.norms[t];
   }
   const auto* from = bias.const_data_ptr<float>();
   for (size_t f = 0; f < bias_.size(); ++f) {
@@ -80,8 +104,9 @@ bool Estimates::usable() const {
 
 void Estimates::multiply_range(Range features) {
   const auto* weights = reinterpret_cast<const uint8_t*>(weights_.rows.const_data_ptr<int8_t>());
-  multiply_bytes(weights + features.first * weights_.rows.size(1), features.last - features.first,
-                 tiles_, products_ + features.first * tiles_.tokens());
+  multiply_bytes(weights + features.first * weights_.rows.size(1), shifts_.data() + features.first,
+                 features.last - features.first, tiles_,
+                 products_ + features.first * tiles_.tokens());
 }
 
 ScreenTokens Estimates::tokens() const {
@@ -93,11 +118,12 @@ ScreenTokens Estimates::tokens() const {
 
 ScreenFeature Estimates::feature(int64_t number) const {
   const auto f = static_cast<size_t>(number);
+  const float step = std::ldexp(weights_.steps[f], shifts_[f]);
   return {.products = products_ + number * tiles_.tokens(),
-          .step = weights_.steps[f],
+          .step = step,
           .bias = bias_[f],
           .norm = weights_.norms[f],
-          .error_norm = weights_.error_norms[f]};
+          .error_norm = weights_.error_norms[f] + grid_error(step)};
 }
 
 void Estimates::multiply() {

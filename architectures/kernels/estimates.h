@@ -50,11 +50,12 @@ class Estimates {
   ByteFrame frame_;
   ByteRows inputs_;
   ByteRows weights_;
-  float centre_norm_;          // ‖m ∘ c‖
-  std::vector<float> errors_;  // a_t [T]
-  std::vector<float> bias_;    // b' [F']
+  float centre_norm_;            // ‖m ∘ c‖
+  std::vector<float> errors_;    // a_t [T]
+  std::vector<float> bias_;      // b' [F']
+  std::vector<int32_t> shifts_;  // k_f [F']
   ByteTiles tiles_;
-  int32_t* products_;  // [F', tiles' tokens], the thread's own
+  int16_t* products_;  // [F', tiles' tokens], the thread's own
 };
 
 /// Features that a thread takes at least.

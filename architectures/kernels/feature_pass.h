@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/panels.h"
 #include "architectures/transcoder.h"
 
 namespace crossloom::architectures::kernels {
@@ -24,7 +25,7 @@ namespace crossloom::architectures::kernels {
 struct FeaturePass {
   const FeatureLists& lists;
   at::Tensor rows;         // [T, d], unit column stride
-  at::Tensor panels{};     // panels_of(rows), worth making for rows of several passes
+  Panels panels{};         // panels_of(rows), worth making for rows of several passes
   at::Tensor gradient{};   // [F, d], g is added to it; undefined: g goes to `stretches`, if any
   at::Tensor table{};      // [F, d], may be bfloat16; undefined: no reach
   at::Tensor reach{};      // [nnz] in the lists' order

@@ -37,7 +37,7 @@ void check(const FeaturePass& pass) {
     }
   }
   CROSSLOOM_CHECK(pass.rows.stride(1) == 1, "columns must be contiguous");
-  CROSSLOOM_CHECK(!pass.panels.defined() || pass.panels.numel() == pass.rows.numel(),
+  CROSSLOOM_CHECK(!pass.panels.values.defined() || pass.panels.values.numel() == pass.rows.numel(),
                   "panels of other rows");
   CROSSLOOM_CHECK(!pass.gradient.defined() || pass.stretches == nullptr,
                   "a gradient has one destination");
@@ -48,6 +48,15 @@ void check(const FeaturePass& pass) {
                   "start scales the table, or without one a row");
 }
 
+int64_t columns_of_panel(const FeaturePass& pass) {
+  if (pass.panels.values.defined()) {
+    return pass.panels.columns;
+  }
+  const bool has_gradient = pass.gradient.defined() || pass.stretches != nullptr;
+  return panel_columns(pass.rows.size(0), pass.rows.size(1), pass.rows.element_size(),
+                       has_gradient ? PanelUse::kGradients : PanelUse::kReach);
+}
+
 template <typename Real, typename Stored>
 PassView<Real, Stored> view(const FeaturePass& pass) {
   return {.offsets = pass.lists.offsets.const_data_ptr<int64_t>(),
@@ -55,9 +64,8 @@ PassView<Real, Stored> view(const FeaturePass& pass) {
           .weight = pass.lists.weight.const_data_ptr<Real>(),
           .rows = pass.rows.const_data_ptr<Real>(),
           .rows_stride = pass.rows.stride(0),
-          .panels = data_or_null<Real>(pass.panels),
-          .panel = panel_columns(pass.rows.size(0), pass.rows.size(1),
-                                 static_cast<int64_t>(sizeof(Real))),
+          .panels = data_or_null<Real>(pass.panels.values),
+          .panel = columns_of_panel(pass),
           .tokens = pass.rows.size(0),
           .columns = pass.rows.size(1),
           .gradient = mutable_data_or_null<Real>(pass.gradient),

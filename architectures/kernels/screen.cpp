@@ -23,23 +23,36 @@ using Vector = hn::Vec<Floats>;
 constexpr float kSlack = 1.0001F;  // the bound's own float32 arithmetic
 constexpr int kMostHalvings = 31;  // of the interval that a bar lies in: all of its bits
 
+/// A feature's numbers in all lanes, so that loops need not fetch them again after every store.
+struct Feature {
+  explicit HWY_INLINE Feature(const ScreenFeature& feature)
+      : products(feature.products),
+        step(hn::Set(Floats(), feature.step)),
+        bias(hn::Set(Floats(), feature.bias)),
+        norm(hn::Set(Floats(), kSlack * feature.norm)),
+        error_norm(hn::Set(Floats(), kSlack * feature.error_norm)),
+        rounding(hn::Set(Floats(), 3.0F * kSlack * kFloatRounding * std::abs(feature.bias))) {}
+
+  const int16_t* products;
+  Vector step, bias;
+  Vector norm, error_norm, rounding;
+};
+
 /// e of the tokens [t, t + lanes).
-HWY_INLINE Vector estimate(const ScreenTokens& tokens, const ScreenFeature& feature, int64_t t) {
+HWY_INLINE Vector estimate(const ScreenTokens& tokens, const Feature& feature, int64_t t) {
   const Floats d;
-  const auto whole = hn::LoadU(hn::RebindToSigned<Floats>(), feature.products + t);
-  const Vector step = hn::Mul(hn::LoadU(d, tokens.steps + t), hn::Set(d, feature.step));
-  return hn::MulAdd(hn::ConvertTo(d, whole), step, hn::Set(d, feature.bias));
+  const hn::Rebind<int16_t, Floats> narrow;
+  const auto whole =
+      hn::PromoteTo(hn::RebindToSigned<Floats>(), hn::LoadU(narrow, feature.products + t));
+  const Vector step = hn::Mul(hn::LoadU(d, tokens.steps + t), feature.step);
+  return hn::MulAdd(hn::ConvertTo(d, whole), step, feature.bias);
 }
 
-/// r, given e.
-HWY_INLINE Vector radius(const ScreenTokens& tokens, const ScreenFeature& feature, int64_t t,
-                         Vector e) {
+/// r of the tokens [t, t + lanes).
+HWY_INLINE Vector radius(const ScreenTokens& tokens, const Feature& feature, int64_t t) {
   const Floats d;
-  Vector sum = hn::Add(hn::Abs(e), hn::Set(d, 2.0F * std::abs(feature.bias)));
-  sum = hn::Mul(sum, hn::Set(d, kFloatRounding));
-  sum = hn::MulAdd(hn::LoadU(d, tokens.errors + t), hn::Set(d, feature.norm), sum);
-  sum = hn::MulAdd(hn::LoadU(d, tokens.norms + t), hn::Set(d, feature.error_norm), sum);
-  return hn::Mul(sum, hn::Set(d, kSlack));
+  const Vector sum = hn::MulAdd(hn::LoadU(d, tokens.errors + t), feature.norm, feature.rounding);
+  return hn::MulAdd(hn::LoadU(d, tokens.norms + t), feature.error_norm, sum);
 }
 
 HWY_INLINE hn::Mask<Floats> is_likely(Vector e, const float* bars) {
@@ -47,26 +60,41 @@ HWY_INLINE hn::Mask<Floats> is_likely(Vector e, const float* bars) {
   return hn::And(hn::Ge(e, hn::LoadU(d, bars)), hn::Gt(e, hn::Zero(d)));
 }
 
-/// Appends t + lane for the lanes in `in`; returns the new size.
-HWY_INLINE int64_t append(hn::Mask<Floats> in, int64_t t, int32_t* found, int64_t size) {
-  const hn::RebindToSigned<Floats> number;
-  if (hn::AllFalse(Floats(), in)) {
-    return size;
-  }
-  const auto numbers = hn::Iota(number, static_cast<int32_t>(t));
-  const auto mask = hn::RebindMask(number, in);
-  return size + store_lanes(number, numbers, mask, found + size);
-}
+/// Which tokens have been found, one after the other.
+class Found {
+ public:
+  explicit HWY_INLINE Found(int32_t* tokens) : tokens_(tokens), ramp_(hn::Iota(Numbers(), 0)) {}
 
-void EstimatesOf(const ScreenTokens& tokens, const ScreenFeature& feature, float* estimates) {
-  for_vectors(tokens.count, [&](int64_t t, auto /*is_new*/) {
+  /// t + lane for the lanes in `in`.
+  HWY_INLINE void append(hn::Mask<Floats> in, int64_t t) {
+    if (!hn::AllFalse(Floats(), in)) {
+      const Numbers d;
+      const auto numbers = hn::Add(ramp_, hn::Set(d, static_cast<int32_t>(t)));
+      size_ += store_lanes(d, numbers, hn::RebindMask(d, in), tokens_ + size_);
+    }
+  }
+  HWY_INLINE int64_t size() const { return size_; }
+
+ private:
+  using Numbers = hn::RebindToSigned<Floats>;
+  int32_t* tokens_;
+  hn::Vec<Numbers> ramp_;
+  int64_t size_ = 0;
+};
+
+void EstimatesOf(const ScreenTokens& all, const ScreenFeature& one, float* estimates) {
+  const ScreenTokens tokens = all;
+  const Feature feature(one);
+  for_vectors(tokens.count, [&](int64_t t, auto /*is_new*/) HWY_ATTR {
     hn::StoreU(estimate(tokens, feature, t), Floats(), estimates + t);
   });
 }
 
-void RaiseToEstimates(const ScreenTokens& tokens, const ScreenFeature& feature, float* maxima) {
+void RaiseToEstimates(const ScreenTokens& all, const ScreenFeature& one, float* maxima) {
   const Floats d;
-  for_vectors(tokens.count, [&](int64_t t, auto /*is_new*/) {
+  const ScreenTokens tokens = all;
+  const Feature feature(one);
+  for_vectors(tokens.count, [&](int64_t t, auto /*is_new*/) HWY_ATTR {
     const Vector most = hn::Max(hn::LoadU(d, maxima + t), estimate(tokens, feature, t));
     hn::StoreU(most, d, maxima + t);
   });
@@ -129,27 +157,31 @@ void BarsFromMaxima(const float* maxima, int64_t groups, int64_t tokens, int64_t
   });
 }
 
-int64_t LikelyTokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+int64_t LikelyTokens(const ScreenTokens& all, const ScreenFeature& one, const float* bars,
                      int32_t* found) {
-  int64_t size = 0;
-  for_vectors(tokens.count, [&](int64_t t, auto is_new) {
+  const ScreenTokens tokens = all;
+  const Feature feature(one);
+  Found likely(found);
+  for_vectors(tokens.count, [&](int64_t t, auto is_new) HWY_ATTR {
     const Vector e = estimate(tokens, feature, t);
-    size = append(hn::And(is_likely(e, bars + t), is_new), t, found, size);
+    likely.append(hn::And(is_likely(e, bars + t), is_new), t);
   });
-  return size;
+  return likely.size();
 }
 
-int64_t PossibleTokens(const ScreenTokens& tokens, const ScreenFeature& feature, const float* bars,
+int64_t PossibleTokens(const ScreenTokens& all, const ScreenFeature& one, const float* bars,
                        const float* least, int32_t* found) {
   const Floats d;
-  int64_t size = 0;
-  for_vectors(tokens.count, [&](int64_t t, auto is_new) {
+  const ScreenTokens tokens = all;
+  const Feature feature(one);
+  Found possible(found);
+  for_vectors(tokens.count, [&](int64_t t, auto is_new) HWY_ATTR {
     const Vector e = estimate(tokens, feature, t);
-    const Vector upper = hn::Add(e, radius(tokens, feature, t, e));
+    const Vector upper = hn::Add(e, radius(tokens, feature, t));
     const auto in = hn::And(hn::Ge(upper, hn::LoadU(d, least + t)), hn::Gt(upper, hn::Zero(d)));
-    size = append(hn::AndNot(is_likely(e, bars + t), hn::And(in, is_new)), t, found, size);
+    possible.append(hn::AndNot(is_likely(e, bars + t), hn::And(in, is_new)), t);
   });
-  return size;
+  return possible.size();
 }
 
 }  // namespace crossloom::architectures::kernels::HWY_NAMESPACE

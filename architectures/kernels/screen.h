@@ -3,12 +3,15 @@
 // lost. Whoever screens computes the survivors again in float32.
 //
 // With x' = (x − m)∘c, w' = w/c and b' = b + w·m (byte_frame.h), x̂ = s_t q_t and ŵ = s_f q_f their
-// bytes (byte_rows.h), and e = s_t s_f (q_t·q_f) + b' the estimate of h = w·x + b = w'·x' + b':
+// bytes (byte_rows.h), p the whole number nearest to (q_t·q_f) / 2^k_f (byte_products.h), and
+// e = s_t (s_f 2^k_f) p + b' the estimate of h = w·x + b = w'·x' + b':
 //
-//   w'·x' − ŵ·x̂ = (x' − x̂)·ŵ + x'·(w' − ŵ)
-//   |h − e| ≤ r,   r = a_t n_f + ‖x'‖ ‖w' − ŵ‖ + ε(|e| + 2|b'|)              (Cauchy–Schwarz)
-//   a_t = ‖x' − x̂‖ + γ(‖x'‖ + 2‖m∘c‖),   n_f = max(‖w'‖, ‖ŵ‖)
-//   ε = 2⁻²² and γ = D·ε for everything that is computed in float32: x', w', b', e, h itself
+//   w'·x' − ŵ·x̂ = (x' − x̂)·ŵ + x'·(w' − ŵ),   |ŵ·x̂ − s_t s_f 2^k_f p| ≤ s_t s_f 2^k_f / 2
+//   |h − e| ≤ r,   r = a_t n_f + n_t d_f + 3ε|b'|                             (Cauchy–Schwarz)
+//   a_t = ‖x' − x̂‖ + γ(n_t + 2‖m∘c‖) + ε n_t,   n = max(‖x'‖, ‖x̂‖), max(‖w'‖, ‖ŵ‖)
+//   d_f = ‖w' − ŵ‖ + s_f 2^k_f / 254                       since s_t = max |x'| / 127 ≤ n_t / 127
+//   ε = 2⁻²² and γ = D·ε for everything that is computed in float32: x', w', b', e, h itself, with
+//   |e| ≤ n_t n_f + n_t d_f + |b'|
 //
 // Given K entries of a row whose exact values are at least B, an entry whose upper bound e + r is
 // below B (or not positive) is out. The K entries are found from maxima: when features are dealt to
@@ -29,17 +32,17 @@ inline constexpr int64_t kScreenLanes = 16;  // of the widest vectors in use
 struct ScreenTokens {
   const float* steps;   // s_t
   const float* errors;  // a_t
-  const float* norms;   // ‖x'‖
+  const float* norms;   // n_t
   int64_t count;
 };
 
 /// A feature's products with all tokens and what the bound says about it.
 struct ScreenFeature {
-  const int32_t* products;  // q_t·q_f [tokens]
-  float step;               // s_f
+  const int16_t* products;  // p [tokens]
+  float step;               // s_f 2^k_f
   float bias;               // b'
   float norm;               // n_f
-  float error_norm;         // ‖w' − ŵ‖
+  float error_norm;         // d_f
 };
 
 /// estimates [tokens] ← e.
@@ -64,5 +67,10 @@ int64_t possible_tokens(const ScreenTokens& tokens, const ScreenFeature& feature
 
 /// What float32 arithmetic may add, as a part of the norms: ε above; γ = D·ε.
 inline constexpr float kFloatRounding = 0x1p-22F;
+
+/// What products on a grid of s_f 2^k_f add to d_f.
+inline float grid_error(float step) {
+  return step / 254.0F;
+}
 
 }  // namespace crossloom::architectures::kernels

@@ -91,7 +91,7 @@ std::optional<LayerCodes> screened_batch_topk(const at::Tensor& x, const at::Ten
   if (!estimates.usable()) {
     return std::nullopt;
   }
-  const at::Tensor panels = panels_of(x);
+  const Panels panels = panels_of(x, PanelUse::kReach);
   estimates.multiply();
   auto likely = likely_entries(estimates, kept, most);
   if (!likely) {

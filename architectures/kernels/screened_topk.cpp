@@ -68,7 +68,7 @@ std::optional<LayerCodes> screened_topk(const at::Tensor& x, const at::Tensor& w
   }
   const int64_t tokens = estimates.count();
   const int64_t features = estimates.features();
-  const at::Tensor panels = panels_of(x);
+  const Panels panels = panels_of(x, PanelUse::kReach);
   const auto bars = estimates.multiply(kept);
   Survivors likely = survivors_of(features, tokens, [&](int64_t f, int32_t* found) {
     return likely_tokens(estimates.tokens(), estimates.feature(f), bars.data(), found);

@@ -5,7 +5,7 @@
 
 namespace crossloom::architectures::kernels {
 
-void compute_values(const at::Tensor& x, const at::Tensor& panels, const at::Tensor& weight,
+void compute_values(const at::Tensor& x, const Panels& panels, const at::Tensor& weight,
                     const at::Tensor& bias, Survivors& survivors) {
   survivors.value = at::zeros({survivors.count()}, at::kFloat);
   survivors.lists.weight = survivors.value;  // there is no gradient to weigh

@@ -12,6 +12,7 @@
 #include "architectures/codes.h"
 #include "architectures/kernels/estimates.h"
 #include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/panels.h"
 
 namespace crossloom::architectures::kernels {
 
@@ -68,7 +69,7 @@ Survivors survivors_of(int64_t features, int64_t tokens, Find&& find) {
 
 /// Sets the survivors' values to h in float32: a weight row is read once for all its tokens.
 /// panels: panels_of(x).
-void compute_values(const at::Tensor& x, const at::Tensor& panels, const at::Tensor& weight,
+void compute_values(const at::Tensor& x, const Panels& panels, const at::Tensor& weight,
                     const at::Tensor& bias, Survivors& survivors);
 
 /// The survivors that reach `least` [T]: of possible ones, few.

@@ -12,15 +12,16 @@
 #include <vector>
 
 #include "architectures/kernels/feature_lists.h"
+#include "architectures/kernels/panels.h"
 #include "architectures/transcoder.h"
 
 namespace crossloom::architectures::kernels {
 
 struct SparseTerm {
   const FeatureLists* lists;
-  at::Tensor rows;      // [T, d], unit column stride
-  at::Tensor reach{};   // [nnz] in the lists' order; undefined: not wanted
-  at::Tensor panels{};  // panels_of(rows); may be undefined
+  at::Tensor rows;     // [T, d], unit column stride
+  at::Tensor reach{};  // [nnz] in the lists' order; undefined: not wanted
+  Panels panels{};     // panels_of(rows); may be undefined
 };
 
 struct DenseTerm {

@@ -12,8 +12,8 @@ namespace crossloom::architectures::test {
 namespace {
 
 /// Of any bytes, also the most negative, against float64 products; ragged numbers of tokens and
-/// features.
-TEST(ByteProducts, AreExact) {
+/// features; with shifts that are needed and larger ones.
+TEST(ByteProducts, AreTheNearestMultiples) {
   for (const auto& [tokens, features, width] :
        {std::tuple{1, 1, 4}, std::tuple{64, 6, 64}, std::tuple{130, 20, 76}}) {
     const at::Tensor x = at::randint(-128, 128, {tokens, width}, at::kChar);
@@ -24,15 +24,30 @@ TEST(ByteProducts, AreExact) {
     const auto tiles = kernels::tiles_of(x);
     ASSERT_EQ(tiles.tokens(), (tokens + 63) / 64 * 64);
     const at::Tensor exact = at::mm(w.to(at::kDouble), x.to(at::kDouble).t());
+    std::vector<int32_t> shifts;
+    const at::Tensor nearest = at::empty_like(exact);
+    for (int64_t f = 0; f < features; ++f) {
+      const int32_t least = kernels::shift_for(exact[f].abs().max().item<double>());
+      shifts.push_back(least + static_cast<int32_t>(f % 3));
+      nearest[f] = (exact[f] / static_cast<double>(1 << shifts.back()) + 0.5).floor();
+    }
     const auto products = [&](auto multiply) {
-      const at::Tensor all = at::empty({features, tiles.tokens()}, at::kInt);
-      multiply(shifted.const_data_ptr<uint8_t>(), features, tiles, all.mutable_data_ptr<int32_t>());
+      const at::Tensor all = at::empty({features, tiles.tokens()}, at::kShort);
+      multiply(shifted.const_data_ptr<uint8_t>(), shifts.data(), features, tiles,
+               all.mutable_data_ptr<int16_t>());
       EXPECT_TRUE(all.narrow(1, tokens, tiles.tokens() - tokens).eq(0).all().item<bool>());
       return all.narrow(1, 0, tokens).to(at::kDouble);
     };
-    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes), exact));
-    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes_plainly), exact));
+    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes), nearest));
+    EXPECT_TRUE(at::equal(products(kernels::multiply_bytes_plainly), nearest));
   }
+}
+
+TEST(ByteProducts, AreKeptWithTheLeastShift) {
+  EXPECT_EQ(kernels::shift_for(0.0), 0);
+  EXPECT_EQ(kernels::shift_for(32766.0), 0);
+  EXPECT_EQ(kernels::shift_for(32767.0), 1);  // the half that rounds must fit, too
+  EXPECT_EQ(kernels::shift_for(127.0 * 127.0 * 768.0), 9);
 }
 
 /// Bytes, step and what is lost, against the definitions in float64; bfloat16 rows are the numbers

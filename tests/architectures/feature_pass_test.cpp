@@ -97,14 +97,16 @@ TEST_P(FeaturePasses, DeliverEveryElementOnce) {
         const at::Tensor parameter = at::zeros({2, c.features, c.columns}, GetParam());
         CollectingStretches first(parameter[0]);
         CollectingStretches second(parameter.view({-1}));
-        kernels::FeaturePass pass{.lists = lists,
-                                  .rows = rows,
-                                  .table = with_table ? table : at::Tensor(),
-                                  .reach = with_table ? at::zeros_like(codes.value) : at::Tensor(),
-                                  .start = with_start ? start : at::Tensor(),
-                                  .start_row = with_start && !with_table ? start_row : at::Tensor(),
-                                  .stretches = &first,
-                                  .row_stride = c.columns};
+        kernels::FeaturePass pass{
+            .lists = lists, .rows = rows, .stretches = &first, .row_stride = c.columns};
+        if (with_table) {
+          pass.table = table;
+          pass.reach = at::zeros_like(codes.value);
+        }
+        if (with_start) {
+          pass.start = start;
+          pass.start_row = with_table ? at::Tensor() : start_row;
+        }
         kernels::run_feature_passes({pass});
         EXPECT_TRUE(first.took_every_element_once());
         pass.stretches = &second;
@@ -145,10 +147,12 @@ TEST_P(FeaturePasses, OverPanelsGiveTheSameBits) {
     const auto lists = kernels::group_by_feature(codes, codes.value, c.features);
     std::vector<at::Tensor> gradients;
     std::vector<at::Tensor> reaches;
-    for (const at::Tensor& panels : {at::Tensor(), kernels::panels_of(rows)}) {
+    for (const kernels::Panels& panels :
+         {kernels::Panels(), kernels::panels_of(rows, kernels::PanelUse::kGradients),
+          kernels::panels_of(rows, kernels::PanelUse::kReach)}) {
       gradients.push_back(at::zeros({c.features, c.columns}, GetParam()));
       reaches.push_back(at::zeros_like(codes.value));
-      const at::Tensor read = panels.defined() ? at::zeros_like(rows) : rows;  // shapes only
+      const at::Tensor read = panels.values.defined() ? at::zeros_like(rows) : rows;  // shapes only
       kernels::run_feature_passes({{.lists = lists,
                                     .rows = read,
                                     .panels = panels,

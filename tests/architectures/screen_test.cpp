@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "architectures/kernels/byte_products.h"
 #include "architectures/kernels/byte_rows.h"
 #include "architectures/kernels/screen.h"
 #include "architectures/kernels/screened_topk.h"
@@ -203,8 +204,9 @@ int64_t survivors(const at::Tensor& x, const at::Tensor& weight, double least) {
   const at::Tensor copies = x.expand({kernels::kScreenLanes, x.size(1)}).contiguous();
   const Grids inputs(copies);
   const Grids rows(weight);
-  const at::Tensor products =
-      at::mm(rows.bytes.to(at::kDouble), inputs.bytes.to(at::kDouble).t()).to(at::kInt);
+  const at::Tensor exact = at::mm(rows.bytes.to(at::kDouble), inputs.bytes.to(at::kDouble).t());
+  const int32_t shift = kernels::shift_for(exact.abs().max().item<double>());
+  const at::Tensor products = at::round(exact / static_cast<double>(1 << shift)).to(at::kShort);
   const kernels::ScreenTokens tokens{.steps = inputs.steps.data(),
                                      .errors = inputs.errors.data(),
                                      .norms = inputs.norms.data(),
@@ -215,11 +217,12 @@ int64_t survivors(const at::Tensor& x, const at::Tensor& weight, double least) {
   int64_t count = 0;
   for (int64_t f = 0; f < weight.size(0); ++f) {
     const auto i = static_cast<size_t>(f);
-    const kernels::ScreenFeature feature{.products = products[f].const_data_ptr<int32_t>(),
-                                         .step = rows.steps[i],
+    const float step = std::ldexp(rows.steps[i], shift);
+    const kernels::ScreenFeature feature{.products = products[f].const_data_ptr<int16_t>(),
+                                         .step = step,
                                          .bias = 0.0F,
                                          .norm = rows.norms[i],
-                                         .error_norm = rows.errors[i]};
+                                         .error_norm = rows.errors[i] + kernels::grid_error(step)};
     const int64_t here =
         kernels::possible_tokens(tokens, feature, bars.data(), leasts.data(), found.data());
     EXPECT_TRUE(here == 0 || here == kernels::kScreenLanes);  // all alike
