@@ -24,6 +24,7 @@ using crossloom::HWY_NAMESPACE::load_as;
 constexpr int kRegisters = HWY_TARGET <= HWY_AVX3 ? 32 : 16;
 constexpr int kVectors = kRegisters / 2;
 constexpr int kSums = 4;  // of a dot product, so that its additions do not wait for each other
+constexpr int64_t kFeaturesAhead = 3;  // whose memory is on its way to the second-level cache
 constexpr int64_t kCodesAhead = 4;  // whose tokens' rows are on their way to the first-level cache
 
 /// Columns of the tokens' rows: where they begin, and how far apart they are.
@@ -189,22 +190,14 @@ HWY_INLINE void run_panels(const View& pass, Range features) {
   const int64_t codes_end = pass.offsets[features.last];
   for (int64_t column = 0; column < pass.columns; column += pass.panel) {
     const int64_t count = std::min(pass.panel, pass.columns - column);
-    // The next feature is asked for in two parts: a core can await only so much at once.
-    const int64_t half = count / 2 / kColumnUnit * kColumnUnit;
     const auto rows = panel_rows(pass, features, column, count);
     for (int64_t i = features.first; i < features.last; ++i) {
-      const bool has_next = i + 1 < features.last;
-      if (has_next) {
-        expect<kReach>(pass, i + 1, column, half);
-      }
+      expect<kReach>(pass, std::min(i + kFeaturesAhead, features.last - 1), column, count);
       const bool silent = pass.offsets[i] == pass.offsets[i + 1] && pass.start == nullptr;
       if (silent && pass.stretches == nullptr) {
         continue;  // nothing to add
       }
       feature_columns<kGradient, kReach>(pass, rows, i, codes_end, column, count, g);
-      if (has_next) {
-        expect<kReach>(pass, i + 1, column + half, count - half);
-      }
       if constexpr (kGradient) {
         deliver(pass, i, column, count, g);
       }
