@@ -14,7 +14,7 @@ namespace crossloom::architectures::kernels {
 namespace {
 
 constexpr int64_t kQuad = 4;                        // bytes that one lane multiplies at once
-constexpr int64_t kMostColumns = int64_t{1} << 15;  // of products below 2¹⁵, in int32
+constexpr int64_t kMostColumns = int64_t{1} << 16;  // of products below 2¹⁵, in int32
 
 /// What makes of the whole part of a quotient by 2^shift the nearest whole number.
 int32_t half_of(int32_t shift) {
