@@ -138,7 +138,8 @@ HWY_INLINE void feature_columns(const View& pass, RowColumns<Real> rows, int64_t
   }
 }
 
-/// Asks for a feature's memory early. Stretches ask for the weights, which are the table.
+/// Asks for a feature's memory early. Stretches may ask for the same weights: to ask twice was
+/// faster than once (benchmarks/README.md).
 template <bool kReach, typename View>
 HWY_INLINE void expect(const View& pass, int64_t feature, int64_t column, int64_t count) {
   if (pass.stretches != nullptr) {

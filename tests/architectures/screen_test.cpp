@@ -248,6 +248,20 @@ TEST(ScreenBound, HoldsWhenAllRoundingErrorsAdd) {
   EXPECT_EQ(survivors(x, weight, products_of_bytes + 1100.0), 0);
 }
 
+/// Rows that bytes hold exactly, so that all that is lost are the products' lowest bits.
+TEST(ScreenBound, HoldsForWhatIsRoundedOffProducts) {
+  const int64_t width = 64;
+  const at::Tensor x = at::full({1, width}, 127.0F);
+  const at::Tensor weight = at::full({1, width}, 127.0F);
+  x.select(1, 0).fill_(1.0F);
+  weight.select(1, 0).fill_(110.0F);
+  const double exact = 63.0 * 127.0 * 127.0 + 110.0;
+  const double kept = std::floor(exact / 32.0 + 0.5) * 32.0;  // with the shift that it needs
+  ASSERT_EQ(kernels::shift_for(exact), 5);
+  ASSERT_GT(exact - kept, 10.0);
+  EXPECT_EQ(survivors(x, weight, exact - 1.0), 1);
+}
+
 /// About 2.3 times `kept` on average; this is one token, so there is room above that.
 TEST(ScreenBound, LeavesFewSurvivorsOfRandomRows) {
   const int64_t kept = 32;
